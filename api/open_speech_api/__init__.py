@@ -1,0 +1,1 @@
+"""The Open Speech server: HTTP in front, workers behind."""

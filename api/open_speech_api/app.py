@@ -1,0 +1,151 @@
+"""The application: everything it needs is given to ``create_app``; nothing is global."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.di import Provide
+from litestar.types import ASGIApp, ControllerRouterHandler
+
+from open_speech_core.errors import OpenSpeechError
+from open_speech_core.plugins import Discovery
+from open_speech_core.registry import Registry, build_registry
+from open_speech_core.types import Kind
+
+from .controllers.catalogue import CatalogueController
+from .controllers.health import HealthController
+from .controllers.pages import PagesController
+from .controllers.speech import SpeechController
+from .controllers.transcription import TranscriptionController
+from .failures import HANDLERS
+from .observers import Observers
+from .runtime.fleet import Policy, Target
+from .runtime.pool import Pool
+from .runtime.targets import Targets
+from .runtime.worker import Limits
+from .runtime.workers import make_workers
+from .schema import Schema
+from .security.gate import Gate
+from .security.hosts import is_loopback
+from .services import Services, make_run_folder, unix_now
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+CONTROLLERS: tuple[ControllerRouterHandler, ...] = (
+    HealthController,
+    TranscriptionController,
+    SpeechController,
+    CatalogueController,
+    PagesController,
+)
+JSON_BODY_MAX_BYTES = 1 << 20
+"""JSON bodies are small; uploads are read by our own reader with its own limits."""
+
+
+def create_app(settings: Settings, plugins: Discovery, environ: Mapping[str, str]) -> ASGIApp:
+    """Wire a server of ``settings`` and ``plugins``; ``environ`` is what plugins' options are read from."""
+    registry = build_registry(
+        plugins,
+        environ=environ,
+        data_dir=settings.server.data_root,
+        providers_dir=settings.server.folder("providers"),
+    )
+    services = make_services(settings, registry, plugins, environ)
+    schema = Schema(CONTROLLERS, registry, services.version)
+    app = Litestar(
+        route_handlers=CONTROLLERS,
+        dependencies={
+            "services": Provide(lambda: services, sync_to_thread=False),
+            "schema": Provide(lambda: schema, sync_to_thread=False),
+        },
+        exception_handlers=HANDLERS,
+        openapi_config=None,
+        lifespan=[lambda _: _lifespan(services)],
+        request_max_body_size=JSON_BODY_MAX_BYTES,
+        cors_config=_cors(settings),
+        logging_config=None,
+    )
+    return Gate(app, settings)
+
+
+def make_services(
+    settings: Settings, registry: Registry, plugins: Discovery, environ: Mapping[str, str]
+) -> Services:
+    """Make the server's parts; nothing runs yet."""
+    policy = Policy(
+        queue_max=settings.server.queue_max,
+        queue_wait_s=settings.server.queue_wait_s,
+        ttl_s=settings.models.ttl_s,
+        max_loaded=settings.models.max_loaded,
+    )
+    limits = Limits(step_s=settings.server.step_timeout_s, load_s=settings.server.load_timeout_s)
+    return Services(
+        settings=settings,
+        registry=registry,
+        pool=Pool(policy, make_workers(environ, limits)),
+        targets=Targets(settings, registry, environ),
+        run_folder=make_run_folder(settings.server.run_dir),
+        observers=Observers(plugins.manager),
+        version=own_version(),
+        started_at=unix_now(),
+        local_only=is_loopback(settings.server.host),
+    )
+
+
+@asynccontextmanager
+async def _lifespan(services: Services) -> AsyncIterator[None]:
+    services.observers.start()
+    background = [asyncio.create_task(services.pool.sweep()), asyncio.create_task(_preload(services))]
+    try:
+        yield
+    finally:
+        for task in background:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await services.pool.drain(services.settings.server.drain_s)
+        services.observers.stop()
+        shutil.rmtree(services.run_folder, ignore_errors=True)
+
+
+async def _preload(services: Services) -> None:
+    wanted: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+        ("transcriber", services.settings.stt.preload_models),
+        ("synthesizer", services.settings.tts.preload_models),
+    )
+    await services.pool.preload(
+        target for kind, ids in wanted for id in ids if (target := _preloadable(services, kind, id)) is not None
+    )
+
+
+def _preloadable(services: Services, kind: Kind, id: str) -> Target | None:
+    try:
+        return services.targets.engine(services.registry.resolve(kind, id))
+    except OpenSpeechError as error:
+        log.warning("%s cannot be preloaded: %s", id, error.message)
+        return None
+
+
+def own_version() -> str:
+    """Give the version of the installed server."""
+    try:
+        return version("open-speech-api")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _cors(settings: Settings) -> CORSConfig:
+    origins = list(settings.server.cors_origins)
+    return CORSConfig(
+        allow_origins=origins,
+        allow_credentials="*" not in origins,
+        expose_headers=["x-request-id", "server-timing", "x-cache", "x-ignored-fields"],
+    )

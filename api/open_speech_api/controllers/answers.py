@@ -1,0 +1,31 @@
+"""What every answer of the two ways carries: where its time went, and which fields were ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from open_speech_core.errors import OpenSpeechError
+
+from ..errors import body
+from ..runtime.worker import Spent
+from ..wire.events import error_event
+
+
+def headers(spent: Spent, ignored: Iterable[str] = ()) -> dict[str, str]:
+    """Give ``Server-Timing`` (milliseconds) and ``X-Ignored-Fields``."""
+    parts = {
+        "queue": spent.queue_ms,
+        "load": spent.load_ms,
+        "decode": spent.decode_ms,
+        "engine": spent.engine_ms,
+        "encode": spent.encode_ms,
+    }
+    found = {"server-timing": ", ".join(f"{name};dur={ms:.1f}" for name, ms in parts.items())}
+    if names := ", ".join(ignored):
+        found["x-ignored-fields"] = names
+    return found
+
+
+def failure(error: OpenSpeechError) -> bytes:
+    """Give the last event of a stream that failed after its first."""
+    return error_event(body(error))

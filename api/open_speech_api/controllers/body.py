@@ -1,0 +1,56 @@
+"""A request's body as it arrives, and what is left of it after a refusal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from open_speech_core.errors import Cancelled, UploadTooLarge
+
+from .waiting import AnyRequest
+
+JSON_MAX_BYTES = 1 << 20
+"""JSON bodies are small; audio is sent as a form."""
+DRAIN_BYTES = 64 * 1024 * 1024
+DRAIN_S = 5.0
+
+
+class Body:
+    """The chunks of one body. Litestar's own stream has one limit for all; ours is checked by the reader."""
+
+    def __init__(self, request: AnyRequest) -> None:
+        self._request = request
+        self._ended = False
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Give chunks as they come. Raises ``Cancelled`` when the client leaves before the end."""
+        while not self._ended:
+            message = await self._request.receive()
+            if message["type"] == "http.disconnect":
+                self._ended = True
+                raise Cancelled("the client left while sending")
+            self._ended = not message.get("more_body", False)
+            yield message.get("body", b"")
+
+    async def drain(self) -> None:
+        """Read on for a moment after a refusal: a client that is still sending would never read the answer."""
+        taken = 0
+        with suppress(TimeoutError, Cancelled):
+            async with asyncio.timeout(DRAIN_S):
+                async for chunk in self.chunks():
+                    taken += len(chunk)
+                    if taken > DRAIN_BYTES:
+                        return
+
+
+async def read_small(request: AnyRequest) -> bytes:
+    """Read a JSON body. Raises ``UploadTooLarge`` above ``JSON_MAX_BYTES``."""
+    body = Body(request)
+    read = bytearray()
+    async for chunk in body.chunks():
+        read += chunk
+        if len(read) > JSON_MAX_BYTES:
+            await body.drain()
+            raise UploadTooLarge(f"the body is larger than {JSON_MAX_BYTES} bytes")
+    return bytes(read)

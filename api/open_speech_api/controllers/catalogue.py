@@ -1,0 +1,209 @@
+"""What can be asked for: models and voices, and loading and unloading them."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+from urllib.parse import unquote
+
+from litestar import Controller, get, post
+from litestar.params import Body, Parameter
+
+from open_speech_core.errors import Forbidden, ModelNotFound, NotLoaded
+from open_speech_core.registry import OPENAI_VOICES, Resolved
+from open_speech_core.types import Kind
+
+from ..runtime.fleet import Fleet
+from ..services import Services
+from ..wire.models import (
+    AudioModel,
+    AudioModelList,
+    ModelChoice,
+    ModelList,
+    ModelObject,
+    ModelState,
+    VoiceList,
+    VoiceObject,
+)
+
+OFFERED: tuple[Kind, ...] = ("transcriber", "synthesizer")
+
+
+class CatalogueController(Controller):
+    path = "/v1"
+
+    @get("/models", summary="List models", tags=["Models"])
+    async def models(self, services: Services) -> ModelList:
+        """List every model that is ready on this machine, and the defaults."""
+        return ModelList(data=tuple(_object(services, found) for found in _listed(services)))
+
+    @get("/models/{rest:path}", summary="Show a model", tags=["Models"])
+    async def model(self, services: Services, rest: str) -> ModelObject:
+        """Show one model; the id may hold slashes, raw or as ``%2F``."""
+        return _object(services, _any_kind(services, rest.removeprefix("/")))
+
+    @get("/audio/models", summary="List models with their state", tags=["Models"])
+    async def audio_models(self, services: Services) -> AudioModelList:
+        """List every model that is ready on this machine, loaded or not."""
+        return AudioModelList(models=tuple(_state(services, found) for found in _listed(services)))
+
+    @post("/audio/models/load", summary="Load a model", status_code=200, tags=["Models"])
+    async def load(
+        self, services: Services, data: Annotated[ModelChoice | None, Body()] = None
+    ) -> ModelState:
+        """Load a model and wait until it is ready; without a body, the default voice model."""
+        found = _chosen(services, data)
+        await services.pool.fleet(services.targets.engine(found)).ensure()
+        return ModelState(status="loaded", model=found.id)
+
+    @post("/audio/models/unload", summary="Unload a model", status_code=200, tags=["Models"])
+    async def unload(
+        self, services: Services, data: Annotated[ModelChoice | None, Body()] = None
+    ) -> ModelState:
+        """End a model's workers; when this answers, the memory is back."""
+        found = _chosen(services, data)
+        if not await services.pool.unload(found.key):
+            raise NotLoaded(f"model {found.id!r} is not loaded", param="model")
+        return ModelState(status="unloaded", model=found.id)
+
+    @get("/audio/voices", summary="List voices", tags=["Speech"])
+    async def voices(
+        self,
+        services: Services,
+        model: Annotated[str | None, Parameter(description="Only the voices of this model or provider.")] = None,
+    ) -> VoiceList:
+        """List the voices of the models that are ready here; OpenAI's names are marked as aliases."""
+        if not services.settings.tts.enabled:
+            raise ModelNotFound("TTS is disabled", param=None)
+        if model is None:
+            chosen = [found for found in _listed(services) if found.model.kind == "synthesizer"]
+        else:
+            chosen = _voiced(services, model)
+        return VoiceList(voices=tuple(voice for found in chosen for voice in _voices(services, found)))
+
+
+def _listed(services: Services) -> list[Resolved]:
+    """Give what is ready on disk, and the default of each kind, the default first."""
+    found: list[Resolved] = []
+    for kind in OFFERED:
+        if kind == "synthesizer" and not services.settings.tts.enabled:
+            continue
+        try:
+            default = [services.registry.resolve(kind, "", setting=_setting(services, kind))]
+        except ModelNotFound:
+            default = []
+        ready = [
+            each
+            for each in services.registry.models(kind)
+            if services.registry.on_disk(each) and each.key not in {first.key for first in default}
+        ]
+        found += default + ready
+    return found
+
+
+def _setting(services: Services, kind: Kind) -> str | None:
+    return services.settings.stt.model if kind == "transcriber" else services.settings.tts.model
+
+
+def _any_kind(services: Services, id: str) -> Resolved:
+    for encoded in (id, unquote(id)):
+        for kind in OFFERED:
+            try:
+                return services.registry.resolve(kind, encoded, setting=_setting(services, kind))
+            except ModelNotFound:
+                continue
+    shown = id if len(id) <= 100 else f"{id[:100]}..."
+    raise ModelNotFound(f"The model {shown!r} does not exist.", param="model")
+
+
+def _chosen(services: Services, data: ModelChoice | None) -> Resolved:
+    """Resolve the body's model for a caller who may control models."""
+    if not services.settings.server.api_keys and not services.local_only:
+        raise Forbidden("loading and unloading need OS_API_KEY to be set when the server is reachable from outside")
+    if data is None or not data.model:
+        return services.registry.resolve("synthesizer", "", setting=services.settings.tts.model)
+    return _any_kind(services, data.model)
+
+
+def _voiced(services: Services, asked: str) -> list[Resolved]:
+    """Give the models that a model id, or a provider's name, stands for."""
+    of_provider = [
+        found
+        for found in services.registry.models("synthesizer")
+        if found.provider.info.name == asked and services.registry.on_disk(found)
+    ]
+    return of_provider or [
+        services.registry.resolve("synthesizer", asked, setting=services.settings.tts.model)
+    ]
+
+
+def _voices(services: Services, found: Resolved) -> list[VoiceObject]:
+    own = {voice.id: voice for voice in services.registry.voices(found)}
+    listed = [
+        VoiceObject(
+            id=voice.id,
+            name=voice.name,
+            language=voice.language,
+            gender=voice.gender,
+            description=voice.description,
+            provider=found.provider.info.name,
+            model=found.id,
+        )
+        for voice in own.values()
+    ]
+    for name in OPENAI_VOICES:
+        if own and name not in own:
+            spoken_by = own[services.registry.voice(found, name)]
+            listed.append(
+                VoiceObject(
+                    id=name,
+                    name=name.title(),
+                    language=spoken_by.language,
+                    gender=spoken_by.gender,
+                    description=f"Spoken by {spoken_by.name}",
+                    provider=found.provider.info.name,
+                    model=found.id,
+                    alias=True,
+                )
+            )
+    return listed
+
+
+def _object(services: Services, found: Resolved) -> ModelObject:
+    return ModelObject(
+        id=found.id,
+        created=services.started_at,
+        owned_by=f"open-speech/{found.provider.info.name}",
+        kind=found.model.kind,
+        provider=found.provider.info.name,
+    )
+
+
+def _state(services: Services, found: Resolved) -> AudioModel:
+    fleet = services.pool.find(found.key)
+    loaded = fleet.replicas[0].worker.loaded if fleet and fleet.replicas else None
+    return AudioModel(
+        id=found.id,
+        model=found.id,
+        backend=found.provider.info.name,
+        device=loaded.device if loaded else None,
+        status=_status(fleet),
+        loaded_at=_unix(fleet.loaded_at) if fleet else None,
+        last_used_at=_unix(fleet.last_used) if fleet else None,
+        kind=found.model.kind,
+    )
+
+
+def _status(fleet: Fleet | None) -> str:
+    if fleet is None:
+        return "not_loaded"
+    if fleet.replicas:
+        return "loaded"
+    return "loading" if fleet.loading else "failed" if fleet.failed else "not_loaded"
+
+
+def _unix(monotonic: float | None) -> float | None:
+    """Turn the pool's monotonic time into Unix seconds."""
+    return None if monotonic is None else round(time.time() - (time.monotonic() - monotonic), 3)
+
+

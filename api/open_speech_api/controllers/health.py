@@ -1,0 +1,35 @@
+"""Is the server there, and may it be sent work."""
+
+from __future__ import annotations
+
+from litestar import Controller, Response, get
+
+from ..services import Services
+from ..wire.models import Health, Readiness
+
+
+class HealthController(Controller):
+    """Open routes that touch nothing that could wait."""
+
+    path = "/health"
+    tags = ("Server",)
+
+    @get("/", summary="Say that the server lives")
+    async def health(self, services: Services) -> Health:
+        """Answer at once, whatever runs."""
+        return Health(version=services.version, models_loaded=services.pool.loaded())
+
+    @get("/ready", summary="Say whether the server can serve")
+    async def ready(self, services: Services) -> Response[Readiness]:
+        """Answer 503 while models are preloaded, when the server stops, or when nothing could serve a request."""
+        problems = tuple(
+            choice.reason
+            for kind in ("transcriber", "synthesizer")
+            if (choice := services.registry.default(kind, None)).id is None
+        )
+        preloading = services.pool.preloading
+        problems += tuple(f"{key} is being loaded" for key in preloading)
+        ready = not preloading and not services.pool.closing and len(problems) < 2
+        status = "ready" if ready else "stopping" if services.pool.closing else "starting"
+        answer = Readiness(status=status, version=services.version, problems=problems)
+        return Response(answer, status_code=200 if ready else 503)

@@ -1,0 +1,211 @@
+"""Speech to text over HTTP: transcriptions and translations."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import ExitStack, aclosing
+from typing import Any, ClassVar
+
+from litestar import Controller, Response, post
+from litestar.response import Stream
+from msgspec import Struct, structs
+
+from open_speech_core.errors import OpenSpeechError
+from open_speech_core.types import Segment, Task
+
+from ..runtime.plan import Asked, Cutting, TranscriptionPlan, check_transcription, request_options
+from ..runtime.transcription import Transcription, Upload
+from ..services import Services
+from ..wire import events
+from ..wire.json_audio import read_json_audio
+from ..wire.multipart import Form, check_content_length, read_form
+from ..wire.joining import Deltas
+from ..wire.transcript import CONTENT_TYPES, Transcript, all_logprobs, render
+from ..wire.transcript_events import count_tokens, delta_event, done_event
+from ..wire.transcription import (
+    ResponseFormat,
+    ServerVad,
+    TranscriptionFields,
+    TranslationFields,
+    decode_transcription,
+    decode_translation,
+)
+from . import answers
+from .body import Body
+from .waiting import AnyRequest, primed, while_connected
+
+BYTES_PER_MB = 1_000_000
+
+
+class _Job(Struct, frozen=True, kw_only=True):
+    """A checked request: how to run it and how to answer."""
+
+    plan: TranscriptionPlan
+    form: Form
+    fields: TranscriptionFields
+
+    @property
+    def format(self) -> ResponseFormat:
+        return self.fields.response_format or "json"
+
+    @property
+    def logprobs(self) -> bool:
+        return "logprobs" in (self.fields.include or ())
+
+
+class TranscriptionController(Controller):
+    path = "/v1/audio"
+    tags: ClassVar = ["Transcription"]
+
+    @post("/transcriptions", summary="Transcribe audio", status_code=200)
+    async def transcriptions(self, request: AnyRequest, services: Services) -> Response[Any]:
+        """Turn an audio file into text, in its own language."""
+        return await _serve(request, services, "transcribe")
+
+    @post("/translations", summary="Translate audio into English", status_code=200)
+    async def translations(self, request: AnyRequest, services: Services) -> Response[Any]:
+        """Turn an audio file into English text."""
+        return await _serve(request, services, "translate")
+
+
+async def _serve(request: AnyRequest, services: Services, task: Task) -> Response[Any]:
+    """Read, plan, run, render. The request's folder lives until the last byte was sent."""
+    with ExitStack() as stack:
+        form = await _read(request, services, stack)
+        job = _plan(services, form, task, dict(request.query_params))
+        run = Transcription(
+            job.plan,
+            Upload(path=form.path, folder=form.path.parent),
+            pool=services.pool,
+            media=services.targets.decode,
+            caller=request.scope["state"]["caller"],
+        )
+        if not job.fields.stream:
+            transcript = await while_connected(request, _whole(run, task))
+            body = render(
+                transcript,
+                job.format,
+                granularities=job.fields.timestamp_granularities or ("segment",),
+                logprobs=job.logprobs,
+            )
+            headers = answers.headers(run.spent, job.plan.ignored)
+            return Response(body, media_type=CONTENT_TYPES[job.format], headers=headers)
+        stream = await primed(request, _events(run, job, stack.pop_all()))
+        headers = answers.headers(run.spent, job.plan.ignored) | {"cache-control": "no-cache"}
+        return Stream(stream, media_type=events.CONTENT_TYPE, headers=headers)
+
+
+async def _read(request: AnyRequest, services: Services, stack: ExitStack) -> Form:
+    """Read the body into a folder of its own; a full house and a body too large are refused before it."""
+    limit = services.settings.server.max_upload_mb * BYTES_PER_MB
+    content_type = request.headers.get("content-type", "")
+    body = Body(request)
+    try:
+        services.pool.check_pressure("transcriber")
+        check_content_length(request.headers.get("content-length"), max_file_bytes=limit)
+        folder = stack.enter_context(services.request_folder())
+        if content_type.partition(";")[0].strip().lower() == "application/json":
+            return await read_json_audio(body.chunks(), folder=folder, max_file_bytes=limit)
+        return await read_form(body.chunks(), content_type, folder=folder, max_file_bytes=limit)
+    except OpenSpeechError:
+        await body.drain()
+        raise
+
+
+def _plan(services: Services, form: Form, task: Task, query: Mapping[str, Any]) -> _Job:
+    """Check everything that needs no audio. Raises any 4xx of the tree."""
+    if task == "translate":
+        fields = _as_transcription(decode_translation(form.fields))
+    else:
+        fields = decode_transcription(form.fields, query)
+    asked = Asked(
+        model=fields.model,
+        task=task,
+        language=fields.language,
+        prompt=fields.prompt,
+        temperature=fields.temperature,
+        word_timestamps="word" in (fields.timestamp_granularities or ()),
+        logprobs="logprobs" in (fields.include or ()),
+        diarize=bool(fields.diarize) or fields.response_format == "diarized_json",
+    )
+    resolved = services.registry.resolve(
+        "transcriber", fields.model or "", setting=services.settings.stt.model
+    )
+    check_transcription(resolved, asked)
+    options, ignored = request_options(services.registry, resolved, form.fields, strict=False)
+    plan = TranscriptionPlan(
+        resolved=resolved,
+        target=services.targets.engine(resolved),
+        cutting=_cutting(services, fields),
+        task=task,
+        language=asked.language,
+        prompt=asked.prompt,
+        temperature=asked.temperature,
+        word_timestamps=asked.word_timestamps,
+        logprobs=asked.logprobs,
+        options=options,
+        ignored=ignored,
+    )
+    return _Job(plan=plan, form=form, fields=fields)
+
+
+def _as_transcription(fields: TranslationFields) -> TranscriptionFields:
+    return TranscriptionFields(
+        model=fields.model,
+        prompt=fields.prompt,
+        response_format=fields.response_format,
+        temperature=fields.temperature,
+    )
+
+
+def _cutting(services: Services, fields: TranscriptionFields) -> Cutting:
+    """Use the settings' way of cutting, or the caller's where a ``chunking_strategy`` was sent."""
+    cutting = services.targets.cutting()
+    strategy = fields.chunking_strategy
+    if not isinstance(strategy, ServerVad):
+        return cutting
+    return structs.replace(
+        cutting, threshold=strategy.threshold, min_silence_ms=strategy.silence_duration_ms
+    )
+
+
+async def _whole(run: Transcription, task: Task) -> Transcript:
+    async with aclosing(run.segments()) as found:
+        segments = [segment async for segment in found]
+    return _transcript(run, task, segments)
+
+
+def _transcript(run: Transcription, task: Task, segments: list[Segment]) -> Transcript:
+    return Transcript(
+        task=task,
+        # A translation's text is English, whatever was heard.
+        language="en" if task == "translate" else run.language,
+        duration_s=run.duration_s,
+        segments=tuple(segments),
+    )
+
+
+async def _events(run: Transcription, job: _Job, stack: ExitStack) -> AsyncGenerator[bytes, None]:
+    """Give server-sent events as segments are decoded; after the first, a failure is an event too."""
+    deltas = Deltas()
+    text = ""
+    segments: list[Segment] = []
+    with stack:
+        try:
+            async with aclosing(run.segments()) as found:
+                async for segment in found:
+                    segments.append(segment)
+                    if delta := deltas.add(segment.text):
+                        text += delta
+                        yield delta_event(delta, logprobs=segment.logprobs if job.logprobs else None)
+        except OpenSpeechError as error:
+            if not text:
+                raise
+            yield answers.failure(error)
+            return
+        yield done_event(
+            text,
+            logprobs=all_logprobs(segments) if job.logprobs else None,
+            usage=count_tokens(run.duration_s, segments),
+        )
+        yield events.DONE

@@ -1,0 +1,393 @@
+"""The replicas of one model, the callers that wait for them, and what becomes of both."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from msgspec import Struct
+
+from open_speech_core.errors import (
+    ModelFailed,
+    OpenSpeechError,
+    QueueFull,
+    ShuttingDown,
+    StepTimeout,
+    WorkerDied,
+)
+from open_speech_core.types import EngineSpec
+
+from .queue import FairQueue
+from .worker import Spent, Worker
+
+log = logging.getLogger(__name__)
+
+DEATHS_ALLOWED = 3
+DEATHS_WITHIN_S = 60.0
+REST_S = 30.0
+"""First rest of a model that died too often; doubled each time, up to ``REST_MAX_S``."""
+REST_MAX_S = 600.0
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """A model as the pool sees it: all it takes to run a replica."""
+
+    key: str
+    """Unique over kinds and providers."""
+    spec: EngineSpec
+    max_replicas: int = 1
+    cancel_s: float = 1.0
+    """The engine's promise: free this long after a cancel."""
+    interpreter: str | None = None
+    environment: Mapping[str, str] = {}
+    """Further variables of its worker."""
+    inline: bool = False
+    download: bool = False
+    """The weights are fetched before the first load."""
+    counted: bool = True
+    """Counts as a loaded model; media workers do not."""
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """Bounds of the pool."""
+
+    queue_max: int = 64
+    """Callers of one model that may wait."""
+    queue_wait_s: float = 120.0
+    """Longest wait for a first lease."""
+    ttl_s: float = 300.0
+    """Idle time after which a replica is ended; 0 is never."""
+    max_loaded: int = 0
+    """Models in memory at once; 0 is any number."""
+
+
+class Waiter:
+    """A caller in the queue."""
+
+    def __init__(self) -> None:
+        self.granted: asyncio.Future[Replica] = asyncio.get_running_loop().create_future()
+
+
+class Replica:
+    """A worker of a fleet and how many leases are on it."""
+
+    def __init__(self, worker: Worker, now: float) -> None:
+        self.worker = worker
+        self.leases = 0
+        self.last_used = now
+
+    def free(self) -> bool:
+        return self.worker.alive and not self.worker.ending and self.leases < self.worker.loaded.max_concurrency
+
+
+class Fleet:
+    """One model's replicas. Grows when callers wait, shrinks when idle; belongs to the event loop."""
+
+    def __init__(
+        self,
+        target: Target,
+        policy: Policy,
+        make: Callable[[Target], Worker],
+        room: Callable[[Fleet], Awaitable[None]],
+        clock: Callable[[], float],
+    ) -> None:
+        self.target = target
+        self.replicas: list[Replica] = []
+        self.loaded_at: float | None = None
+        """By the injected clock; None when no replica is ready."""
+        self.last_used = clock()
+        self.tickets = 0
+        self._policy = policy
+        self._make = make
+        self._room = room
+        self._clock = clock
+        self._queue: FairQueue[Waiter] = FairQueue()
+        self._starting: asyncio.Task[None] | None = None
+        self._background: set[asyncio.Task[None]] = set()
+        self._deaths: deque[float] = deque()
+        self._rests = 0
+        self._resting_until = 0.0
+        self._lease_s = 1.0
+        """Recent length of a lease, smoothed; what Retry-After is made of."""
+        self._closed = False
+
+    # admission
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    @property
+    def loading(self) -> bool:
+        return self._starting is not None and not self.replicas
+
+    @property
+    def idle(self) -> bool:
+        return self.tickets == 0 and self._starting is None and all(not replica.leases for replica in self.replicas)
+
+    def admit(self) -> None:
+        """Count a caller in. Raises ``QueueFull``, ``ModelFailed`` or ``ShuttingDown``."""
+        if self._closed:
+            raise ShuttingDown("the server is going down", retry_after_s=5)
+        if (rest := self._resting_until - self._clock()) > 0:
+            raise ModelFailed(
+                f"model {self.target.spec.load.model.id!r} failed repeatedly and rests for {rest:.0f} s",
+                retry_after_s=rest,
+            )
+        serving = sum(replica.worker.loaded.max_concurrency for replica in self.replicas) or 1
+        if self.tickets >= serving + self._policy.queue_max:
+            raise QueueFull(
+                f"{self.waiting} requests already wait for model {self.target.spec.load.model.id!r}",
+                retry_after_s=self.estimate_s(),
+            )
+        self.tickets += 1
+        self.last_used = self._clock()
+
+    def leave(self) -> None:
+        """Count a caller out."""
+        self.tickets -= 1
+        self.last_used = self._clock()
+
+    def estimate_s(self) -> float:
+        """Guess how long a new caller would wait."""
+        lanes = max(1, sum(replica.worker.loaded.max_concurrency for replica in self.replicas))
+        return max(1.0, self._lease_s * (self.waiting + 1) / lanes)
+
+    # leases
+
+    async def lease(self, *, caller: str, live: bool, first: bool, spent: Spent) -> Replica:
+        """Wait for a replica. Raises what stopped it from starting, or ``QueueFull`` after a first wait too long."""
+        since, loading = self._clock(), not self.replicas
+        replica = self._take_free() if not len(self._queue) else None
+        if replica is None:
+            replica = await self._wait(caller, live, self._policy.queue_wait_s if first else None)
+        waited_ms = (self._clock() - since) * 1000
+        if loading:
+            spent.load_ms += waited_ms
+        else:
+            spent.queue_ms += waited_ms
+        return replica
+
+    async def _wait(self, caller: str, live: bool, limit_s: float | None) -> Replica:
+        waiter = Waiter()
+        self._queue.push(waiter, caller=caller, live=live)
+        self._grow()
+        # A load has its own watchdog; waiting for it is no queueing.
+        limit_s = limit_s if self.replicas else None
+        claimed = False
+        try:
+            async with asyncio.timeout(limit_s):
+                replica = await waiter.granted
+                claimed = True
+                return replica
+        except TimeoutError:
+            raise QueueFull(
+                f"no engine was free within {limit_s:g} s", retry_after_s=self.estimate_s()
+            ) from None
+        finally:
+            if not claimed:
+                self._queue.remove(waiter)
+                self._give_back(waiter)
+
+    def _give_back(self, waiter: Waiter) -> None:
+        """Release a replica that was granted in the very moment its caller left."""
+        granted = waiter.granted
+        if granted.done() and not granted.cancelled() and granted.exception() is None:
+            self.release(granted.result(), 0.0)
+
+    def _take_free(self) -> Replica | None:
+        free = [replica for replica in self.replicas if replica.free()]
+        if not free:
+            return None
+        replica = min(free, key=lambda replica: replica.leases)
+        replica.leases += 1
+        return replica
+
+    def release(self, replica: Replica, seconds: float) -> None:
+        """Give a lease back; the replica serves the next once its cancelled calls have ended."""
+        if seconds:
+            self._lease_s += 0.2 * (seconds - self._lease_s)
+        if replica.worker.loaded.max_concurrency > 1 or replica.worker.settled() or not replica.worker.alive:
+            self._released(replica)
+        else:
+            self._spawn(self._settle(replica))
+
+    def _released(self, replica: Replica) -> None:
+        replica.leases -= 1
+        replica.last_used = self.last_used = self._clock()
+        self._dispatch()
+
+    async def _settle(self, replica: Replica) -> None:
+        """Wait for a cancelled step to end; past twice the promise, and if anyone waits, kill."""
+        since = self._clock()
+        while not replica.worker.settled():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(0.2, self.target.cancel_s)):
+                    await replica.worker.wait_settled()
+            overdue = self._clock() - since > 2 * self.target.cancel_s
+            if overdue and len(self._queue) and replica.worker.alive:
+                log.warning("%s did not stop within %g s and is replaced", self.target.key, 2 * self.target.cancel_s)
+                replica.worker.ending = True
+                replica.worker.kill()
+        self._released(replica)
+
+    def _dispatch(self) -> None:
+        while len(self._queue):
+            replica = self._take_free()
+            if replica is None:
+                break
+            waiter = self._queue.pop()
+            if waiter.granted.done():
+                replica.leases -= 1
+            else:
+                waiter.granted.set_result(replica)
+        self._grow()
+
+    # replicas
+
+    def prepare(self) -> None:
+        """Start the first replica for a caller that will soon lease it."""
+        if not (self._closed or self.replicas or self._starting or self.failed):
+            self._starting = asyncio.create_task(self._start())
+
+    def _grow(self) -> None:
+        """Start a replica when callers wait and none is on its way."""
+        if self._closed or self._starting is not None or not len(self._queue):
+            return
+        if len(self.replicas) < self.target.max_replicas:
+            self._starting = asyncio.create_task(self._start())
+
+    async def ensure(self) -> None:
+        """Load the model if no replica is ready, as a caller without work."""
+        if not self.replicas:
+            self.admit()
+            try:
+                replica = await self.lease(caller="", live=False, first=False, spent=Spent())
+                self.release(replica, 0.0)
+            finally:
+                self.leave()
+
+    async def _start(self) -> None:
+        error: OpenSpeechError | None = None
+        try:
+            if not self.replicas:
+                await self._room(self)
+            worker = self._make(self.target)
+            try:
+                await worker.start()
+                if self.target.download:
+                    async for _ in worker.download(self.target.spec):
+                        """Each progress keeps the watchdog quiet."""
+                await worker.load(self.target.spec)
+            except BaseException:
+                worker.ending = True
+                worker.kill()
+                raise
+        except OpenSpeechError as raised:
+            error = raised
+            log.warning("%s could not be loaded: %s", self.target.key, raised.message)
+        except Exception:  # fence: background task
+            log.exception("%s could not be started", self.target.key)
+            error = WorkerDied("a worker could not be started")
+        finally:
+            self._starting = None
+        if error is not None:
+            self._failed(error)
+            return
+        replica = Replica(worker, self._clock())
+        self.replicas.append(replica)
+        self.loaded_at = self.loaded_at or self._clock()
+        self._spawn(self._watch(replica))
+        self._dispatch()
+
+    def _failed(self, error: OpenSpeechError) -> None:
+        """Tell everyone who waits, unless other replicas serve them."""
+        if isinstance(error, WorkerDied | StepTimeout):
+            self._count_death()
+        if self.replicas:
+            return
+        while len(self._queue):
+            waiter = self._queue.pop()
+            if not waiter.granted.done():
+                waiter.granted.set_exception(error)
+                # The waiter may have left in this very moment.
+                waiter.granted.exception()
+
+    async def _watch(self, replica: Replica) -> None:
+        await replica.worker.gone.wait()
+        if replica in self.replicas:
+            self.replicas.remove(replica)
+        if not self.replicas:
+            self.loaded_at = None
+        if not replica.worker.ending:
+            log.warning("a worker of %s ended unexpectedly", self.target.key)
+            self._count_death()
+        if self._resting_until > self._clock():
+            self._failed(ModelFailed("the model failed repeatedly", retry_after_s=self._resting_until - self._clock()))
+        self._dispatch()
+
+    def _count_death(self) -> None:
+        now = self._clock()
+        self._deaths.append(now)
+        while self._deaths and now - self._deaths[0] > DEATHS_WITHIN_S:
+            self._deaths.popleft()
+        if len(self._deaths) >= DEATHS_ALLOWED:
+            rest = min(REST_MAX_S, REST_S * 2**self._rests)
+            self._rests += 1
+            self._resting_until = now + rest
+            self._deaths.clear()
+            log.error("%s failed %d times and rests for %.0f s", self.target.key, DEATHS_ALLOWED, rest)
+
+    @property
+    def failed(self) -> bool:
+        return self._resting_until > self._clock()
+
+    # the end
+
+    def expire(self) -> None:
+        """End replicas that have been idle for the TTL."""
+        if not self._policy.ttl_s or self._starting is not None:
+            return
+        for replica in list(self.replicas):
+            if not replica.leases and self._clock() - replica.last_used >= self._policy.ttl_s and not self.waiting:
+                self._end(replica)
+
+    async def unload(self) -> None:
+        """End every replica; callers get an error. Returns when the processes are gone."""
+        ending = list(self.replicas)
+        for replica in ending:
+            self._end(replica)
+        for replica in ending:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await replica.worker.gone.wait()
+            replica.worker.kill()
+
+    def _end(self, replica: Replica) -> None:
+        if replica in self.replicas:
+            self.replicas.remove(replica)
+        if not self.replicas:
+            self.loaded_at = None
+        replica.worker.end()
+
+    async def close(self) -> None:
+        """End everything now and refuse callers."""
+        self._closed = True
+        if self._starting is not None:
+            self._starting.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._starting
+        self._failed(ShuttingDown("the server is going down", retry_after_s=5))
+        for replica in list(self.replicas):
+            replica.worker.ending = True
+            replica.worker.kill(ShuttingDown("the server is going down"))
+        for replica in list(self.replicas):
+            await replica.worker.gone.wait()
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)

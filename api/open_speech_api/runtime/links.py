@@ -1,0 +1,145 @@
+"""What carries frames to a runner: pipes of a process, or threads of this one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from open_speech_core.errors import ProtocolError
+from open_speech_core.worker import protocol as p
+
+log = logging.getLogger(__name__)
+
+OnFrame = Callable[[p.FromWorker], None]
+OnEnd = Callable[[], None]
+
+STREAM_LIMIT_BYTES = 1 << 20
+"""Read-ahead of a worker's output; more waits in the pipe."""
+
+
+class Link(Protocol):
+    """Frames to and from one runner. All methods belong to the event loop."""
+
+    pid: int | None
+
+    async def start(self, on_frame: OnFrame, on_end: OnEnd) -> None:
+        """Start the runner; ``on_end`` is called once when it is gone, however it went."""
+
+    def send(self, frame: p.ToWorker) -> None:
+        """Send a frame; to a runner that is gone, nothing happens."""
+
+    def kill(self) -> None:
+        """End the runner now."""
+
+    async def ended(self) -> None:
+        """Wait until the runner is gone."""
+
+
+class ProcessLink:
+    """A worker process of its own session, under this interpreter or another."""
+
+    def __init__(self, environment: Mapping[str, str], interpreter: str | None = None) -> None:
+        self.pid: int | None = None
+        self._environment = dict(environment)
+        self._interpreter = interpreter or sys.executable
+        self._process: Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def start(self, on_frame: OnFrame, on_end: OnEnd) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            self._interpreter,
+            "-m",
+            "open_speech_core.worker",
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE if log.isEnabledFor(logging.DEBUG) else DEVNULL,
+            env=self._environment,
+            limit=STREAM_LIMIT_BYTES,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+        self._reader = asyncio.create_task(self._read(self._process, on_frame, on_end))
+        if self._process.stderr is not None:
+            self._errors = asyncio.create_task(self._log_errors(self._process.stderr))
+
+    def send(self, frame: p.ToWorker) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError, RuntimeError):
+                self._process.stdin.write(p.encode(frame))
+
+    def kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def ended(self) -> None:
+        if self._reader is not None:
+            await asyncio.wait([self._reader])
+
+    async def _read(self, process: Process, on_frame: OnFrame, on_end: OnEnd) -> None:
+        assert process.stdout is not None
+        try:
+            while True:
+                size = p.frame_size(await process.stdout.readexactly(p.PREFIX.size))
+                on_frame(p.decode_from_worker(await process.stdout.readexactly(size)))
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        except ProtocolError as error:
+            log.error("worker %s: %s", self.pid, error.message)
+        finally:
+            self.kill()
+            await process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
+            on_end()
+
+    async def _log_errors(self, stream: asyncio.StreamReader) -> None:
+        with contextlib.suppress(ValueError):
+            while line := await stream.readline():
+                log.debug("worker %s: %s", self.pid, line.decode(errors="replace").rstrip())
+
+
+class InlineLink:
+    """The same runner on threads of this process: for tests and tiny devices. A thread cannot be killed."""
+
+    def __init__(self) -> None:
+        self.pid: int | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gone = asyncio.Event()
+        self._on_end: OnEnd | None = None
+
+    async def start(self, on_frame: OnFrame, on_end: OnEnd) -> None:
+        from open_speech_core.worker.runner import Runner
+
+        loop = self._loop = asyncio.get_running_loop()
+        self._on_end = on_end
+
+        def send(frame: p.FromWorker) -> None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._deliver, on_frame, frame)
+
+        self._runner = Runner(send)
+        send(self._runner.hello())
+
+    def _deliver(self, on_frame: OnFrame, frame: p.FromWorker) -> None:
+        if not self._gone.is_set():
+            on_frame(frame)
+
+    def send(self, frame: p.ToWorker) -> None:
+        if not self._gone.is_set() and not self._runner.take(frame):
+            self.kill()
+
+    def kill(self) -> None:
+        if self._loop is not None and not self._gone.is_set():
+            self._gone.set()
+            self._loop.run_in_executor(None, self._runner.close)
+            if self._on_end is not None:
+                self._loop.call_soon(self._on_end)
+
+    async def ended(self) -> None:
+        await self._gone.wait()

@@ -1,0 +1,119 @@
+"""Checked requests: every error that needs no audio has been raised when a plan exists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from open_speech_core.errors import FeatureNotSupported, InvalidRequest
+from open_speech_core.options import decode_request_options, ignored_fields
+from open_speech_core.registry import Registry, Resolved
+from open_speech_core.types import EngineSpec, Task
+
+from .fleet import Target
+from .text import pieces
+
+AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+SPEECH_RATE = 24_000
+"""Rate of speech answers unless asked otherwise; what OpenAI sends."""
+
+
+class Cutting(Struct, frozen=True, kw_only=True):
+    """How a recording is cut into spans."""
+
+    detector: EngineSpec | None
+    threshold: float
+    min_speech_ms: int
+    min_silence_ms: int
+    max_audio_s: float
+
+
+class TranscriptionPlan(Struct, frozen=True, kw_only=True):
+    """One recording to one model."""
+
+    resolved: Resolved
+    target: Target
+    cutting: Cutting
+    task: Task
+    language: str | None
+    prompt: str | None
+    temperature: float | None
+    word_timestamps: bool
+    logprobs: bool
+    options: Any
+    ignored: tuple[str, ...]
+    """Sent fields that only other providers know."""
+
+
+class SpeechPlan(Struct, frozen=True, kw_only=True):
+    """One text to one voice."""
+
+    resolved: Resolved
+    target: Target
+    pieces: tuple[str, ...]
+    voice: str
+    language: str | None
+    speed: float
+    instructions: str | None
+    format: AudioFormat
+    rate: int
+    streamed: bool
+    options: Any
+    ignored: tuple[str, ...]
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What a caller wants of a transcription, free of its form on the wire."""
+
+    model: str | None
+    task: Task = "transcribe"
+    language: str | None = None
+    prompt: str | None = None
+    temperature: float | None = None
+    word_timestamps: bool = False
+    logprobs: bool = False
+    diarize: bool = False
+
+
+def check_transcription(resolved: Resolved, asked: Asked) -> None:
+    """Raise what this model cannot do: ``FeatureNotSupported`` or ``InvalidRequest``."""
+    model = resolved.model
+    if asked.diarize:
+        raise FeatureNotSupported(
+            "no diarizer is installed, so speakers cannot be told apart; leave out diarize and diarized_json",
+            param="response_format",
+        )
+    if asked.task == "translate" and not model.translates:
+        raise FeatureNotSupported(
+            f"model {model.id!r} cannot translate; use a multilingual model that can", param="model"
+        )
+    if asked.language and model.languages and asked.language not in model.languages:
+        known = ", ".join(model.languages[:20])
+        raise InvalidRequest(
+            f"model {model.id!r} does not know language {asked.language!r}; it knows {known}", param="language"
+        )
+
+
+def check_speech(resolved: Resolved, *, speed: float) -> None:
+    """Raise ``FeatureNotSupported`` for what this model cannot do."""
+    if speed != 1.0 and not resolved.provider.capabilities.speed_control:
+        raise FeatureNotSupported(f"model {resolved.id!r} cannot change speed", param="speed")
+
+
+def request_options(
+    registry: Registry, resolved: Resolved, fields: Mapping[str, Any], *, strict: bool
+) -> tuple[Any, tuple[str, ...]]:
+    """Read the chosen provider's own fields, and name those that only other providers know."""
+    own = resolved.provider.RequestOptions
+    others = [
+        provider.RequestOptions for _, provider in registry.of_kind(resolved.model.kind) if provider is not resolved.provider
+    ]
+    options = decode_request_options(own, fields, strict=strict)
+    return options, tuple(ignored_fields(own, others, fields))
+
+
+def split_text(text: str, language: str | None) -> tuple[str, ...]:
+    """Cut a text into the pieces that are spoken."""
+    return tuple(pieces(text, (language or "en").partition("-")[0].lower()))

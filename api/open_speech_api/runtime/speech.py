@@ -1,0 +1,74 @@
+"""Text to speech: piece by piece through one engine and one encoder."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from open_speech_core.types import Chunk, EncodeConfig, Samples, SynthesizeRequest
+
+from .fleet import Target
+from .plan import SpeechPlan
+from .pool import Pool, Ticket
+from .worker import Spent, WorkerSession
+
+BYTES_PER_SAMPLE = 4
+
+
+class Speech:
+    """One plan at work. ``audio_s`` counts what the engine has made so far."""
+
+    def __init__(self, plan: SpeechPlan, *, pool: Pool, media: Target, caller: str, live: bool = False) -> None:
+        self.spent = Spent()
+        self.audio_s = 0.0
+        self._plan = plan
+        self._pool = pool
+        self._media = media
+        self._caller = caller
+        self._live = live
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Give bytes of one container as they are made.
+
+        Closing this generator frees the engine within one step. Raises any error of the tree.
+        """
+        plan = self._plan
+        with (
+            self._pool.ticket(plan.target, caller=self._caller, live=self._live, spent=self.spent) as ticket,
+            self._pool.ticket(self._media, caller=self._caller, live=self._live) as media,
+        ):
+            ticket.prepare()
+            async with media.lease() as encoder:
+                session = await encoder.open(
+                    EncodeConfig(format=plan.format, rate=plan.rate, streamed=plan.streamed)
+                )
+                try:
+                    for piece in plan.pieces:
+                        async with aclosing(self._speak(ticket, session, piece)) as chunks:
+                            async for chunk in chunks:
+                                yield chunk
+                    for item in await session.flush():
+                        if isinstance(item, Chunk):
+                            yield item.data
+                finally:
+                    self.spent.encode_ms = session.engine_ms
+                    session.close()
+
+    async def _speak(self, ticket: Ticket, session: WorkerSession, piece: str) -> AsyncGenerator[bytes, None]:
+        plan = self._plan
+        request = SynthesizeRequest(
+            text=piece,
+            voice=plan.voice,
+            language=plan.language,
+            speed=plan.speed,
+            instructions=plan.instructions,
+            options=plan.options,
+        )
+        async with aclosing(ticket.run(request)) as items:
+            async for item in items:
+                if not isinstance(item, Samples):
+                    continue
+                self.audio_s += len(item.data) / BYTES_PER_SAMPLE / item.rate
+                for chunk in await session.feed(item.data, item.rate):
+                    if isinstance(chunk, Chunk):
+                        yield chunk.data

@@ -1,0 +1,115 @@
+"""From a resolved model, or a part of media, to a target of the pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from open_speech_core.errors import ModelNotFound, WeightsMissing
+from open_speech_core.options import environment_allowed
+from open_speech_core.registry import Registry, Resolved
+from open_speech_core.types import EngineSpec, LoadSpec, Model
+
+from ..settings import Settings
+from .cores import usable_cores
+from .fleet import Target
+from .plan import Cutting
+
+MEDIA_PLUGIN = "open_speech_api.media.engine"
+
+
+class Targets:
+    """Makes targets by settings; asks the disk, never a library."""
+
+    def __init__(self, settings: Settings, registry: Registry, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._environ = environ
+        self._cores = settings.server.cores or usable_cores()
+        self.decode = self._media("media/decode")
+        self.encode = self._media("media/encode")
+
+    def engine(self, resolved: Resolved) -> Target:
+        """Give the target of a model.
+
+        Raises:
+            WeightsMissing: its weights are not here, and may not be fetched on demand.
+        """
+        here = self._registry.on_disk(resolved)
+        if not here and not self._settings.server.auto_download:
+            raise WeightsMissing(
+                f"the weights of {resolved.id!r} are not on this machine; "
+                f"run: open-speech models download {resolved.id}",
+                param="model",
+            )
+        spec = self._spec(resolved)
+        cuda = spec.load.device.startswith("cuda")
+        return Target(
+            key=resolved.key,
+            spec=spec,
+            max_replicas=1 if cuda else max(1, self._cores // spec.load.threads),
+            cancel_s=resolved.provider.capabilities.cancel_s,
+            interpreter=resolved.plugin.interpreter,
+            environment=self._declared(resolved),
+            inline=self._settings.server.placement == "inline",
+            download=not here,
+        )
+
+    def cutting(self) -> Cutting:
+        """Say how recordings are cut, by the settings and the detector that is installed."""
+        vad = self._settings.vad
+        detector: EngineSpec | None = None
+        if vad.enabled:
+            try:
+                detector = self._spec(self._registry.resolve("detector", ""))
+            except ModelNotFound:
+                detector = None
+        return Cutting(
+            detector=detector,
+            threshold=vad.threshold,
+            min_speech_ms=vad.min_speech_ms,
+            min_silence_ms=800 if vad.silence_ms is None else vad.silence_ms,
+            max_audio_s=self._settings.server.max_audio_s,
+        )
+
+    def _spec(self, resolved: Resolved) -> EngineSpec:
+        stt, tts = self._settings.stt, self._settings.tts
+        speech = resolved.model.kind == "synthesizer"
+        source = self._registry.source(resolved)
+        return EngineSpec(
+            plugin=resolved.plugin.module,
+            kind=resolved.model.kind,
+            provider=resolved.provider.info.name,
+            load=LoadSpec(
+                model=resolved.model,
+                path=source.path if source is not None else None,
+                device=(tts.device if speech else None) or stt.device or "auto",
+                compute_type="auto" if speech else stt.compute_type or "auto",
+                threads=self._settings.server.worker_threads or 1,
+                home=str(resolved.provider.home),
+            ),
+        )
+
+    def _declared(self, resolved: Resolved) -> dict[str, str]:
+        provider = resolved.provider
+        return environment_allowed(provider.info, provider.Options, self._environ)
+
+    def _media(self, id: str) -> Target:
+        model = Model(id=id, kind="processor", rate=0)
+        environment = {
+            name: value
+            for _, provider in self._registry.of_kind("detector")
+            for name, value in environment_allowed(provider.info, provider.Options, self._environ).items()
+        }
+        return Target(
+            key=id,
+            spec=EngineSpec(
+                plugin=MEDIA_PLUGIN,
+                kind="media",
+                provider="media",
+                load=LoadSpec(model=model, home=str(Path())),
+            ),
+            environment=environment,
+            inline=self._settings.server.placement == "inline",
+            counted=False,
+        )

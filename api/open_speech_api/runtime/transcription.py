@@ -1,0 +1,141 @@
+"""Speech to text: decode beside recognise, span by span."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from open_speech_core.errors import ProtocolError
+from open_speech_core.types import (
+    Decoded,
+    DecodeRequest,
+    Info,
+    MappedFile,
+    Segment,
+    Span,
+    TranscribeRequest,
+    Word,
+)
+
+from .fleet import Target
+from .plan import TranscriptionPlan
+from .pool import Pool, Ticket
+from .worker import UNLIMITED_ITEMS, Spent
+
+
+class Upload(Struct, frozen=True, kw_only=True):
+    """A request's file and the folder that goes with the request."""
+
+    path: Path
+    folder: Path
+
+
+class Transcription:
+    """One plan at work on one upload. ``language`` and ``duration_s`` are known as it runs."""
+
+    def __init__(
+        self, plan: TranscriptionPlan, upload: Upload, *, pool: Pool, media: Target, caller: str, live: bool = False
+    ) -> None:
+        self.spent = Spent()
+        self.language = plan.language
+        self.duration_s = 0.0
+        self._plan = plan
+        self._upload = upload
+        self._pool = pool
+        self._media = media
+        self._caller = caller
+        self._live = live
+
+    async def segments(self) -> AsyncGenerator[Segment, None]:
+        """Give segments in order as they are decoded, times from the start of the file.
+
+        Closing this generator frees the engine within one step. Raises any error of the tree.
+        """
+        spans: asyncio.Queue[Span | Decoded | BaseException] = asyncio.Queue()
+        with self._pool.ticket(
+            self._plan.target, caller=self._caller, live=self._live, spent=self.spent
+        ) as ticket:
+            ticket.prepare()
+            decoding = asyncio.create_task(self._decode(spans))
+            try:
+                while isinstance(found := await spans.get(), Span):
+                    async with aclosing(self._recognise(ticket, found)) as segments:
+                        async for segment in segments:
+                            yield segment
+                if isinstance(found, BaseException):
+                    raise found
+                self.duration_s = found.duration_s
+            finally:
+                decoding.cancel()
+                with suppress(asyncio.CancelledError):
+                    await decoding
+
+    async def _decode(self, spans: asyncio.Queue[Span | Decoded | BaseException]) -> None:
+        """Put spans as they are found, then how it ended."""
+        spent = Spent()
+        try:
+            with self._pool.ticket(self._media, caller=self._caller, live=self._live, spent=spent) as ticket:
+                async with aclosing(ticket.run(self._request(), credit=UNLIMITED_ITEMS)) as items:
+                    async for item in items:
+                        self.spent.decode_ms = spent.engine_ms
+                        if isinstance(item, Span | Decoded):
+                            spans.put_nowait(item)
+        except Exception as error:  # fence: background task; whoever reads the queue raises it
+            spans.put_nowait(error)
+        else:
+            spans.put_nowait(ProtocolError("a decode ended without saying so"))
+
+    def _request(self) -> DecodeRequest:
+        plan, model = self._plan, self._plan.resolved.model
+        return DecodeRequest(
+            path=str(self._upload.path),
+            target=str(self._decoded),
+            rate=model.rate,
+            span_s=model.span_s,
+            detector=plan.cutting.detector,
+            threshold=plan.cutting.threshold,
+            min_speech_ms=plan.cutting.min_speech_ms,
+            min_silence_ms=plan.cutting.min_silence_ms,
+            max_audio_s=plan.cutting.max_audio_s,
+        )
+
+    @property
+    def _decoded(self) -> Path:
+        return self._upload.folder / "decoded.f32"
+
+    async def _recognise(self, ticket: Ticket, span: Span) -> AsyncGenerator[Segment, None]:
+        plan, rate = self._plan, self._plan.resolved.model.rate
+        request = TranscribeRequest(
+            audio=MappedFile(path=str(self._decoded), offset=span.offset, frames=span.frames, rate=rate),
+            language=self.language,
+            prompt=plan.prompt,
+            temperature=plan.temperature,
+            task=plan.task,
+            word_timestamps=plan.word_timestamps,
+            logprobs=plan.logprobs,
+            options=plan.options,
+        )
+        async with aclosing(ticket.run(request)) as items:
+            async for item in items:
+                match item:
+                    case Info(language=language):
+                        self.language = self.language or language
+                    case Segment():
+                        yield shifted(item, span.offset / rate)
+
+
+def shifted(segment: Segment, by_s: float) -> Segment:
+    """Move a segment and its words from the span's time to the file's."""
+    if not by_s:
+        return segment
+    words = segment.words and tuple(_shifted_word(word, by_s) for word in segment.words)
+    return replace(segment, start=segment.start + by_s, end=segment.end + by_s, words=words)
+
+
+def _shifted_word(word: Word, by_s: float) -> Word:
+    return replace(word, start=word.start + by_s, end=word.end + by_s)

@@ -1,0 +1,54 @@
+"""Our own OpenAPI document, rebuilt when the registry's generation changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from litestar import Litestar
+from litestar.openapi import OpenAPIConfig
+from litestar.types import ControllerRouterHandler
+
+from open_speech_core.options import schema_of
+from open_speech_core.registry import Registry
+
+from .wire.openapi import ProviderOptions, merged
+
+
+class Schema:
+    """Builds the document on first use; safe to ask from any thread."""
+
+    def __init__(self, handlers: Sequence[ControllerRouterHandler], registry: Registry, version: str) -> None:
+        self._handlers = handlers
+        self._registry = registry
+        self._version = version
+        self._built: tuple[int, bytes] = (0, b"")
+
+    def document(self) -> bytes:
+        """Give the document as JSON."""
+        generation, document = self._built
+        if generation != self._registry.generation:
+            generation = self._registry.generation
+            document = msgspec.json.encode(merged(self._base(), self._options()))
+            self._built = (generation, document)
+        return document
+
+    def _options(self) -> list[ProviderOptions]:
+        return [
+            ProviderOptions(
+                provider=provider.info.name, kind=provider.kind, schema=schema_of(provider.RequestOptions)
+            )
+            for provider in self._registry.providers
+        ]
+
+    def _base(self) -> dict[str, Any]:
+        config = OpenAPIConfig(title="Open Speech", version=self._version, description=DESCRIPTION)
+        # An application of its own: the serving one has no routes for schemas but ours.
+        return Litestar(self._handlers, openapi_config=config).openapi_schema.to_schema()
+
+
+DESCRIPTION = (
+    "Speech to text and text to speech over OpenAI's API. Every operation needs `Authorization: Bearer KEY` "
+    "once `OS_API_KEY` is set."
+)

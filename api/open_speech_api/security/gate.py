@@ -1,0 +1,149 @@
+"""The outermost layer: every route is closed unless it is in the one set of open ones.
+
+Decided by the protocol's scope and the exact path, never by a header. What is let in gets a request id; every
+answer carries it, and the time it took.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
+
+import msgspec
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..settings import Settings
+from ..wire.errors import Envelope, ErrorBody
+
+log = logging.getLogger("open_speech.requests")
+
+Headers: TypeAlias = "list[tuple[bytes, bytes]]"
+
+OPEN_PATHS = frozenset({"/", "/health", "/health/ready", "/openapi.json", "/docs", "/web", "/web/"})
+"""Paths that need no key. Everything that is not here, known or unknown, is closed."""
+OPEN_FOLDERS = ("/web/", "/docs/")
+"""Static files below these need no key either; a path with anything odd in it is no static file."""
+
+NO_KEY = ErrorBody(
+    message="Incorrect or missing API key. Send it as: Authorization: Bearer KEY",
+    type="authentication_error",
+    code="invalid_api_key",
+)
+
+OPEN_METHODS = frozenset({"GET", "HEAD"})
+
+
+def is_open(scope_type: str, method: str, path: str) -> bool:
+    """Say whether a request may pass without a key."""
+    if scope_type != "http":
+        return False
+    if method == "OPTIONS":
+        # Answered by the router itself from its table of methods; no handler runs.
+        return True
+    if method not in OPEN_METHODS:
+        return False
+    return path in OPEN_PATHS or _is_static(path)
+
+
+def _is_static(path: str) -> bool:
+    plain = all(part not in ("", ".", "..") for part in path.split("/")[1:]) and "\\" not in path and "%" not in path
+    return plain and path.startswith(OPEN_FOLDERS)
+
+
+class Gate:
+    """Checks the key and numbers the request before any of the application runs."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._app = app
+        self._keys = settings.server.api_keys
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw: dict[str, Any] = cast("dict[str, Any]", scope)
+        if raw["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        state = raw.setdefault("state", {})
+        state["request_id"] = request_id = f"req_{uuid.uuid4().hex}"
+        state["caller"] = _client(raw)
+        answer = Numbered(send, request_id, self._clock)
+        method = raw.get("method", "")
+        if self._keys and not is_open(raw["type"], method, raw["path"]):
+            key = bearer(raw["headers"])
+            if not self._known(key):
+                await refuse(raw, receive, answer)
+                return
+            state["caller"] = hashlib.sha256(key).hexdigest()[:16]
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            log.info(
+                "%s %s %s %.0f ms %s", method, raw["path"], answer.status or "aborted", answer.elapsed_ms(), request_id
+            )
+
+    def _known(self, key: bytes) -> bool:
+        """Compare with every key, in constant time."""
+        found = False
+        for known in self._keys:
+            found |= hmac.compare_digest(known, key)
+        return found
+
+
+class Numbered:
+    """Adds the request id and the time taken to the answer's headers, and remembers its status."""
+
+    def __init__(self, send: Send, request_id: str, clock: Callable[[], float]) -> None:
+        self.status = 0
+        self._send = send
+        self._id = request_id.encode()
+        self._clock = clock
+        self._since = clock()
+
+    def elapsed_ms(self) -> float:
+        return (self._clock() - self._since) * 1000
+
+    async def __call__(self, message: Message) -> None:
+        raw: dict[str, Any] = cast("dict[str, Any]", message)
+        if raw["type"] == "http.response.start":
+            self.status = raw["status"]
+            raw["headers"] = [
+                *raw["headers"],
+                (b"x-request-id", self._id),
+                (b"openai-processing-ms", b"%d" % self.elapsed_ms()),
+            ]
+        await self._send(message)
+
+
+def bearer(headers: Headers) -> bytes:
+    """Take the key of an ``Authorization: Bearer`` header as bytes; empty when there is none."""
+    for name, value in headers:
+        if name.lower() == b"authorization":
+            scheme, _, key = bytes(value).partition(b" ")
+            if scheme.lower() == b"bearer":
+                return key.strip()
+    return b""
+
+
+async def refuse(scope: dict[str, Any], receive: Receive, send: Send | Numbered) -> None:
+    """Answer 401, before an upgrade too."""
+    if scope["type"] == "websocket":
+        await send(cast("Message", {"type": "websocket.close", "code": 4401, "reason": "unauthorized"}))
+        return
+    body = msgspec.json.encode(Envelope(error=NO_KEY))
+    headers: Headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"www-authenticate", b"Bearer"),
+    ]
+    await send(cast("Message", {"type": "http.response.start", "status": 401, "headers": headers}))
+    await send(cast("Message", {"type": "http.response.body", "body": body, "more_body": False}))
+
+
+def _client(scope: dict[str, Any]) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""

@@ -1,0 +1,1 @@
+"""The contract between the Open Speech server and its plugins."""

@@ -1,0 +1,264 @@
+"""Which provider serves which id: listed ids, claims, aliases, conflicts and defaults.
+
+Ids are looked up in this order: ``provider:id``, a listed id, an alias, a provider's claim. Of two providers
+that list one id, the later by distribution name loses that id only, and the conflict is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from msgspec import Struct, structs
+
+from .errors import LoadFailed, ModelNotFound
+from .plugins import Discovery, PluginRecord
+from .providers import AnyProvider
+from .remote import read_environments
+from .types import Kind, Model, ModelSource, Voice
+from .worker.engines import instantiate
+
+PREFERRED: dict[Kind, str] = {
+    "transcriber": "deepdml/faster-whisper-large-v3-turbo-ct2",
+    "synthesizer": "kokoro",
+}
+"""The product's documented defaults; in use when claimed, preferred when on disk."""
+
+DEFAULT_ALIASES: dict[Kind, frozenset[str]] = {
+    "transcriber": frozenset(
+        {
+            "default",
+            "whisper-1",
+            "gpt-transcribe",
+            "gpt-4o-transcribe",
+            "gpt-4o-mini-transcribe",
+            "gpt-4o-mini-transcribe-2025-12-15",
+            "gpt-4o-transcribe-diarize",
+            "gpt-realtime-whisper",
+        }
+    ),
+    "synthesizer": frozenset(
+        {"default", "tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15"}
+    ),
+}
+"""OpenAI's model names; each means the default model of its kind."""
+
+OPENAI_VOICES = (
+    "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar",
+)  # fmt: skip
+
+
+class Resolved(Struct, frozen=True, kw_only=True):
+    """A model and who serves it."""
+
+    provider: AnyProvider
+    model: Model
+    plugin: PluginRecord
+
+    @property
+    def id(self) -> str:
+        return self.model.id
+
+    @property
+    def key(self) -> str:
+        """Name that is unique over kinds and providers."""
+        return f"{self.model.kind}/{self.provider.info.name}:{self.model.id}"
+
+
+class DefaultChoice(Struct, frozen=True, kw_only=True):
+    """The default model of a kind, and why."""
+
+    id: str | None
+    reason: str
+
+
+class Registry:
+    """Every provider of this server. ``generation`` changes whenever what it says may have changed."""
+
+    def __init__(
+        self,
+        *,
+        plugins: Iterable[PluginRecord] = (),
+        providers: Iterable[tuple[PluginRecord, AnyProvider]] = (),
+        sources: Iterable[ModelSource] = (),
+    ) -> None:
+        self.plugins = tuple(plugins)
+        self.conflicts: tuple[str, ...] = ()
+        self.generation = 1
+        self._providers = tuple(sorted(providers, key=lambda pair: (pair[0].distribution, pair[1].info.name)))
+        self._sources = {(source.kind, source.id): source for source in _by_preference(sources)}
+        self._listed = self._index()
+
+    @property
+    def providers(self) -> tuple[AnyProvider, ...]:
+        return tuple(provider for _, provider in self._providers)
+
+    @property
+    def sources(self) -> tuple[ModelSource, ...]:
+        return tuple(self._sources.values())
+
+    def _index(self) -> dict[tuple[Kind, str], Resolved]:
+        listed: dict[tuple[Kind, str], Resolved] = {}
+        conflicts: list[str] = []
+        for plugin, provider in self._providers:
+            for model in provider.models():
+                found = Resolved(provider=provider, model=model, plugin=plugin)
+                first = listed.setdefault((model.kind, model.id), found)
+                if first is not found:
+                    conflicts.append(
+                        f"{model.kind} {model.id!r} of {plugin.distribution} is hidden by {first.plugin.distribution}; "
+                        f"ask for {provider.info.name}:{model.id}"
+                    )
+        self.conflicts = tuple(conflicts)
+        return listed
+
+    def of_kind(self, kind: Kind) -> Iterator[tuple[PluginRecord, AnyProvider]]:
+        """Give the providers of a kind, by distribution name."""
+        return ((plugin, provider) for plugin, provider in self._providers if provider.kind == kind)
+
+    def models(self, kind: Kind) -> list[Resolved]:
+        """Give the listed models of a kind, and those that sources ship, in a stable order."""
+        found = [resolved for (of, _), resolved in self._listed.items() if of == kind]
+        known = {resolved.id for resolved in found}
+        for of, id in self._sources:
+            if of == kind and id not in known and (claimed := self._claim(kind, id)) is not None:
+                found.append(claimed)
+        return found
+
+    def resolve(self, kind: Kind, id: str, *, setting: str | None = None) -> Resolved:
+        """Find who serves ``id``; ``setting`` is the configured default, which OpenAI's names mean.
+
+        Raises:
+            ModelNotFound: nobody lists or claims it.
+        """
+        if not id or id in DEFAULT_ALIASES.get(kind, ()):
+            if (choice := self.default(kind, setting)).id is None:
+                raise ModelNotFound(f"no {kind} is installed: {choice.reason}", param="model")
+            if choice.id not in DEFAULT_ALIASES.get(kind, ()):
+                return self.resolve(kind, choice.id)
+        found = self._qualified(kind, id) or self._listed.get((kind, id)) or self._alias(kind, id)
+        found = found or self._claim(kind, id)
+        if found is None:
+            shown = id if len(id) <= 100 else f"{id[:100]}..."
+            raise ModelNotFound(f"The model {shown!r} does not exist or is no {kind}.", param="model")
+        return found
+
+    def _qualified(self, kind: Kind, id: str) -> Resolved | None:
+        name, colon, rest = id.partition(":")
+        if not colon:
+            return None
+        for plugin, provider in self.of_kind(kind):
+            if provider.info.name == name:
+                return _own(plugin, provider, rest)
+        return None
+
+    def _alias(self, kind: Kind, id: str) -> Resolved | None:
+        for plugin, provider in self.of_kind(kind):
+            if target := provider.aliases.get(id):
+                return self._listed.get((kind, target)) or _own(plugin, provider, target)
+            if provider.info.name == id:
+                return self._first(kind, provider)
+        return None
+
+    def _first(self, kind: Kind, provider: AnyProvider) -> Resolved | None:
+        """Give a provider's model that is on disk, else its first."""
+        own = [found for found in self.models(kind) if found.provider is provider]
+        return next((found for found in own if self.on_disk(found)), own[0] if own else None)
+
+    def _claim(self, kind: Kind, id: str) -> Resolved | None:
+        for plugin, provider in self.of_kind(kind):
+            if (model := provider.resolve(id)) is not None:
+                listed = self._listed.get((kind, model.id))
+                return listed or Resolved(provider=provider, model=model, plugin=plugin)
+        return None
+
+    def source(self, resolved: Resolved) -> ModelSource | None:
+        """Give the installed weights of a model, if a package ships them and they are there."""
+        source = self._sources.get((resolved.model.kind, resolved.id))
+        return source if source is not None and Path(source.path).exists() else None
+
+    def on_disk(self, resolved: Resolved) -> bool:
+        """Say whether a load would find all it needs here."""
+        return self.source(resolved) is not None or resolved.provider.artifacts(resolved.model).complete
+
+    def default(self, kind: Kind, setting: str | None) -> DefaultChoice:
+        """Choose the default model of a kind, and say why."""
+        if setting is not None:
+            return DefaultChoice(id=setting, reason="set by configuration")
+        preferred = self._find(kind, PREFERRED.get(kind, ""))
+        if preferred is not None and self.on_disk(preferred):
+            return DefaultChoice(id=preferred.id, reason="the documented default, and its weights are here")
+        for source in self._sources.values():
+            if source.default_for == kind and (found := self._find(kind, source.id)) is not None:
+                if self.source(found) is not None:
+                    return DefaultChoice(id=found.id, reason="an installed package ships its weights")
+        if preferred is not None:
+            return DefaultChoice(
+                id=preferred.id, reason="the documented default; its weights will be downloaded"
+            )
+        listed = self.models(kind)
+        for found in listed:
+            if self.on_disk(found):
+                return DefaultChoice(id=found.id, reason="the first installed model that is ready")
+        if listed:
+            return DefaultChoice(
+                id=listed[0].id, reason="the first installed model; its weights will be downloaded"
+            )
+        return DefaultChoice(id=None, reason=f"no plugin registers a {kind}")
+
+    def _find(self, kind: Kind, id: str) -> Resolved | None:
+        return (self._listed.get((kind, id)) or self._claim(kind, id)) if id else None
+
+    def voices(self, resolved: Resolved) -> tuple[Voice, ...]:
+        return resolved.provider.voices(resolved.model)
+
+    def voice(self, resolved: Resolved, asked: str | None, setting: str | None = None) -> str:
+        """Turn the voice a caller named, OpenAI's names included, into one the model has.
+
+        Raises:
+            VoiceNotFound: the model has no such voice.
+        """
+        voices = [voice.id for voice in self.voices(resolved)]
+        if not asked or asked == "default":
+            return setting if setting in voices else voices[0] if voices else ""
+        if asked not in voices and asked in OPENAI_VOICES:
+            own = resolved.provider.openai_voices.get(asked)
+            return own or (voices[OPENAI_VOICES.index(asked) % len(voices)] if voices else "")
+        resolved.provider.check_voice(resolved.model, asked)
+        return asked
+
+
+def build_registry(
+    discovery: Discovery, *, environ: Mapping[str, str], data_dir: Path, providers_dir: Path | None = None
+) -> Registry:
+    """Make the providers that were found here and in other environments.
+
+    A provider whose settings are bad is reported with its plugin and left out.
+    """
+    home = data_dir / "models"
+    plugins = list(discovery.plugins)
+    providers: list[tuple[PluginRecord, AnyProvider]] = []
+    for found in discovery.providers:
+        try:
+            provider = instantiate(found.cls, home / found.cls.info.name, dict(environ))
+        except LoadFailed as error:
+            plugins = [
+                structs.replace(record, error=error.message) if record == found.plugin else record
+                for record in plugins
+            ]
+            continue
+        providers.append((found.plugin, provider))
+    for record, remote in read_environments(providers_dir, home) if providers_dir else ():
+        plugins.append(record)
+        if remote is not None:
+            providers.append((record, remote))
+    return Registry(plugins=plugins, providers=providers, sources=discovery.sources)
+
+
+def _own(plugin: PluginRecord, provider: AnyProvider, id: str) -> Resolved | None:
+    model = next((model for model in provider.models() if model.id == id), None) or provider.resolve(id)
+    return Resolved(provider=provider, model=model, plugin=plugin) if model is not None else None
+
+
+def _by_preference(sources: Iterable[ModelSource]) -> list[ModelSource]:
+    return sorted(sources, key=lambda source: (-source.priority, source.id))

@@ -1,0 +1,87 @@
+"""Every model of a plugin as a pytest parameter."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from open_speech_core.plugins import discover
+from open_speech_core.providers import AnyProvider
+from open_speech_core.testing.diarizer import check_diarizer
+from open_speech_core.testing.laws import Report
+from open_speech_core.testing.sessions import check_detector, check_processor
+from open_speech_core.testing.synthesizer import check_synthesizer
+from open_speech_core.testing.transcriber import check_transcriber
+from open_speech_core.types import Kind, LoadSpec, Model, ModelSource
+from open_speech_core.worker.engines import instantiate
+
+if TYPE_CHECKING:
+    from _pytest.mark.structures import ParameterSet
+
+CHECKS: dict[Kind, Callable[..., Report]] = {
+    "transcriber": check_transcriber,
+    "synthesizer": check_synthesizer,
+    "detector": check_detector,
+    "diarizer": check_diarizer,
+    "processor": check_processor,
+}
+
+
+class Case(Struct, frozen=True, kw_only=True):
+    """One model of one provider, ready to be checked."""
+
+    provider: AnyProvider
+    model: Model
+    spec: LoadSpec
+
+    def __str__(self) -> str:
+        return f"{self.provider.kind}-{self.provider.info.name}:{self.model.id}"
+
+    def check(self, **more: Any) -> Report:
+        """Load it and check the laws of its kind; ``more`` goes to the check, such as ``speech``."""
+        return CHECKS[self.model.kind](self.provider, self.model, spec=self.spec, **more)
+
+
+def cases(
+    plugin: str, *, sources: Iterable[ModelSource] = (), home: Path | None = None, kind: Kind | None = None
+) -> list[ParameterSet]:
+    """Give a parameter for every listed model; one whose weights are not on this machine is skipped.
+
+    ``sources`` are further weights, such as a plugin that ships them registers.
+    """
+    import pytest
+
+    discovery = discover([plugin])
+    for record in discovery.plugins:
+        if record.error is not None:
+            raise ValueError(f"{plugin} cannot be used: {record.error}")
+    home = home or Path(tempfile.gettempdir(), "open-speech-conformance")
+    paths: dict[tuple[Kind, str], str] = {}
+    for source in (*sources, *discovery.sources):
+        paths[source.kind, source.id] = source.path
+    found: list[ParameterSet] = []
+    for offered in discovery.providers:
+        if kind is not None and offered.cls.kind != kind:
+            continue
+        provider = instantiate(offered.cls, home, dict(os.environ))
+        for model in _models(provider, paths):
+            path = paths.get((model.kind, model.id))
+            ready = path is not None or provider.artifacts(model).complete
+            case = Case(provider=provider, model=model, spec=LoadSpec(model=model, path=path, home=str(home)))
+            missing = pytest.mark.skip(reason=f"the weights of {model.id} are not on this machine")
+            found.append(pytest.param(case, id=str(case), marks=() if ready else missing))
+    return found
+
+
+def _models(provider: AnyProvider, paths: dict[tuple[Kind, str], str]) -> list[Model]:
+    """Give the listed models and those that only a source names."""
+    listed = {model.id: model for model in provider.models()}
+    for kind, id in paths:
+        if kind == provider.kind and id not in listed and (model := provider.resolve(id)) is not None:
+            listed[id] = model
+    return list(listed.values())
