@@ -73,7 +73,7 @@ def create_app(settings: Settings, plugins: Discovery, environ: Mapping[str, str
         cors_config=_cors(settings),
         logging_config=None,
     )
-    return Gate(app, settings)
+    return Gate(app, settings, services.observers.tell)
 
 
 def make_services(

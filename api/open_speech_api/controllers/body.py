@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import cast
 
 from open_speech_core.errors import Cancelled, UploadTooLarge
 
@@ -31,7 +32,7 @@ class Body:
                 self._ended = True
                 raise Cancelled("the client left while sending")
             self._ended = not message.get("more_body", False)
-            yield message.get("body", b"")
+            yield cast("bytes", message.get("body", b""))
 
     async def drain(self) -> None:
         """Read on for a moment after a refusal: a client that is still sending would never read the answer."""

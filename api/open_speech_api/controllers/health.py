@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from litestar import Controller, Response, get
 
 from ..services import Services
@@ -30,6 +32,7 @@ class HealthController(Controller):
         preloading = services.pool.preloading
         problems += tuple(f"{key} is being loaded" for key in preloading)
         ready = not preloading and not services.pool.closing and len(problems) < 2
+        status: Literal["ready", "starting", "stopping"]
         status = "ready" if ready else "stopping" if services.pool.closing else "starting"
         answer = Readiness(status=status, version=services.version, problems=problems)
         return Response(answer, status_code=200 if ready else 503)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any, ClassVar
+from typing import Any
 
 from litestar import Controller, Response, post
 from litestar.response import Stream
@@ -37,7 +37,7 @@ UNSUPPORTED = ("voice_design", "reference_audio", "clone_transcript", "voice_lib
 
 class SpeechController(Controller):
     path = "/v1/audio"
-    tags: ClassVar = ["Speech"]
+    tags = ("Speech",)
 
     @post("/speech", summary="Speak a text", status_code=200)
     async def speech(self, request: AnyRequest, services: Services) -> Response[Any]:
@@ -53,6 +53,7 @@ class SpeechController(Controller):
         run = Speech(
             plan, pool=services.pool, media=services.targets.encode, caller=request.scope["state"]["caller"]
         )
+        request.scope["state"]["model"] = plan.resolved.id
         if not plan.streamed:
             audio = await while_connected(request, _whole(run))
             headers = answers.headers(run.spent, plan.ignored)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import ExitStack, aclosing
-from typing import Any, ClassVar
+from typing import Any
 
 from litestar import Controller, Response, post
 from litestar.response import Stream
@@ -55,7 +55,7 @@ class _Job(Struct, frozen=True, kw_only=True):
 
 class TranscriptionController(Controller):
     path = "/v1/audio"
-    tags: ClassVar = ["Transcription"]
+    tags = ("Transcription",)
 
     @post("/transcriptions", summary="Transcribe audio", status_code=200)
     async def transcriptions(self, request: AnyRequest, services: Services) -> Response[Any]:
@@ -80,8 +80,11 @@ async def _serve(request: AnyRequest, services: Services, task: Task) -> Respons
             media=services.targets.decode,
             caller=request.scope["state"]["caller"],
         )
+        note = request.scope["state"]
+        note["model"] = job.plan.resolved.id
         if not job.fields.stream:
             transcript = await while_connected(request, _whole(run, task))
+            note["audio_s"] = run.duration_s
             body = render(
                 transcript,
                 job.format,

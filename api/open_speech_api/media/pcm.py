@@ -16,9 +16,9 @@ SCALE = 32768.0
 
 def to_int16(samples: Float32) -> Int16:
     """Round to the nearest step; what is beyond full scale is clipped, never wrapped."""
-    scaled = samples * np.float32(SCALE)
+    scaled = np.clip(samples, -1.0, 1.0) * np.float32(SCALE)
     np.rint(scaled, out=scaled)
-    np.clip(scaled, -SCALE, SCALE - 1, out=scaled)
+    np.minimum(scaled, SCALE - 1, out=scaled)
     return scaled.astype("<i2")
 
 

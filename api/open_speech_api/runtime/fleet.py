@@ -30,6 +30,8 @@ DEATHS_WITHIN_S = 60.0
 REST_S = 30.0
 """First rest of a model that died too often; doubled each time, up to ``REST_MAX_S``."""
 REST_MAX_S = 600.0
+END_S = 5.0
+"""A worker that was told to end and has not is killed after this."""
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -78,6 +80,8 @@ class Replica:
         self.worker = worker
         self.leases = 0
         self.last_used = now
+        self.returned = asyncio.Event()
+        """Set whenever a lease came back."""
 
     def free(self) -> bool:
         return self.worker.alive and not self.worker.ending and self.leases < self.worker.loaded.max_concurrency
@@ -217,6 +221,7 @@ class Fleet:
 
     def _released(self, replica: Replica) -> None:
         replica.leases -= 1
+        replica.returned.set()
         replica.last_used = self.last_used = self._clock()
         self._dispatch()
 
@@ -353,25 +358,27 @@ class Fleet:
             return
         for replica in list(self.replicas):
             if not replica.leases and self._clock() - replica.last_used >= self._policy.ttl_s and not self.waiting:
-                self._end(replica)
+                self._spawn(self._retire(replica))
 
     async def unload(self) -> None:
-        """End every replica; callers get an error. Returns when the processes are gone."""
-        ending = list(self.replicas)
-        for replica in ending:
-            self._end(replica)
-        for replica in ending:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(5):
-                    await replica.worker.gone.wait()
-            replica.worker.kill()
+        """End every replica once its leases are back; returns when the processes are gone."""
+        await asyncio.gather(*(self._retire(replica) for replica in list(self.replicas)))
 
-    def _end(self, replica: Replica) -> None:
+    async def _retire(self, replica: Replica) -> None:
+        """Take a replica out of service, let its last lease end, then end its process."""
+        replica.worker.ending = True
         if replica in self.replicas:
             self.replicas.remove(replica)
         if not self.replicas:
             self.loaded_at = None
+        while replica.leases and replica.worker.alive:
+            replica.returned.clear()
+            await replica.returned.wait()
         replica.worker.end()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_S):
+                await replica.worker.gone.wait()
+        replica.worker.kill()
 
     async def close(self) -> None:
         """End everything now and refuse callers."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Mapping
@@ -73,9 +75,10 @@ class ProcessLink:
                 self._process.stdin.write(p.encode(frame))
 
     def kill(self) -> None:
+        # Not Process.kill: it polls first, and so reaps a child that the loop's watcher waits for.
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+                os.kill(self._process.pid, signal.SIGKILL)
 
     async def ended(self) -> None:
         if self._reader is not None:

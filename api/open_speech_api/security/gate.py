@@ -17,6 +17,8 @@ from typing import Any, TypeAlias, cast
 import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from open_speech_core.types import Event
+
 from ..settings import Settings
 from ..wire.errors import Envelope, ErrorBody
 
@@ -58,8 +60,15 @@ def _is_static(path: str) -> bool:
 class Gate:
     """Checks the key and numbers the request before any of the application runs."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        observe: Callable[[Event], None],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._app = app
+        self._observe = observe
         self._keys = settings.server.api_keys
         self._clock = clock
 
@@ -82,9 +91,32 @@ class Gate:
         try:
             await self._app(scope, receive, answer)
         finally:
-            log.info(
-                "%s %s %s %.0f ms %s", method, raw["path"], answer.status or "aborted", answer.elapsed_ms(), request_id
+            self._finish(raw, answer)
+
+    def _finish(self, scope: dict[str, Any], answer: Numbered) -> None:
+        """Write the request's one line, and tell the observers."""
+        state, seconds = scope["state"], answer.elapsed_ms() / 1000
+        model, audio_s, request_id = state.get("model"), state.get("audio_s"), state["request_id"]
+        log.info(
+            "%s %s %s model=%s audio=%s wall=%.3fs id=%s",
+            scope.get("method", scope["type"]),
+            scope["path"],
+            answer.status or "aborted",
+            model or "-",
+            "-" if audio_s is None else f"{audio_s:.1f}s",
+            seconds,
+            request_id,
+        )
+        self._observe(
+            Event(
+                route=scope["path"],
+                model=model,
+                status=answer.status,
+                seconds=seconds,
+                audio_s=audio_s,
+                request_id=request_id,
             )
+        )
 
     def _known(self, key: bytes) -> bool:
         """Compare with every key, in constant time."""

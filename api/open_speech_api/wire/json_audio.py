@@ -61,13 +61,13 @@ async def _read(
             raise too_large(max_body_bytes, PARAM)
         for text in outline.feed(chunk):
             await spool.write(audio.decode(text))
+    body = _parsed(outline.finish(), dict[str, object])
     asked = _parsed(outline.finish(), _Asked).input_audio
     if asked.data != outline.mark:
         if outline.marked:
             raise InvalidRequest(f"a text beside {PARAM} is longer than {TEXT_BYTES} bytes", param=PARAM)
         await spool.write(audio.decode(asked.data.encode()))
     await spool.write(audio.finish())
-    body = _parsed(outline.finish(), dict[str, object])
     values = ((name, _form_value(raw)) for name, raw in body.items() if name != PARAM)
     fields = {name: value for name, value in values if value is not None}
     return fields, f"audio.{asked.format[:16]}" if asked.format else "audio"

@@ -224,6 +224,7 @@ class _FormReader:
 
     def _end(self) -> None:
         text, self._text = self._text, None
+        written, self._written = self._written, ""
         if text is None:
             return
         self._long_texts += text.name in self._limits.long_fields
@@ -231,7 +232,7 @@ class _FormReader:
             raise InvalidRequest(
                 f"{text.name}: at most {self._limits.long_texts} may be sent", param=text.name
             )
-        self._pairs.append((self._written, text.decoded()))
+        self._pairs.append((written, text.decoded()))
 
     def _refusal(self, error: Exception) -> OpenSpeechError:
         name = plain_name(self._written) or self._file_field

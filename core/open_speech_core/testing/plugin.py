@@ -25,9 +25,9 @@ from open_speech_core.worker.engines import instantiate
 
 HEAVY = frozenset({
     "numpy", "scipy", "torch", "torchaudio", "tensorflow", "jax", "onnxruntime", "ctranslate2",
-    "transformers", "huggingface_hub", "faster_whisper", "whisper", "piper", "kokoro", "kokoro_onnx", "misaki",
-    "spacy", "nemo", "pocket_tts", "qwen_tts", "silero_vad", "pyannote", "noisereduce", "pyloudnorm",
-    "pedalboard", "librosa", "soundfile", "av", "soxr", "numba", "sklearn", "pandas", "matplotlib",
+    "transformers", "huggingface_hub", "faster_whisper", "whisper", "piper", "kokoro", "kokoro_onnx",
+    "misaki", "spacy", "nemo", "pocket_tts", "qwen_tts", "silero_vad", "pyannote", "noisereduce",
+    "pyloudnorm", "pedalboard", "librosa", "soundfile", "av", "soxr", "numba", "sklearn", "pandas",
 })  # fmt: skip
 """Modules no plugin may import before ``load``."""
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -64,11 +64,12 @@ def check_plugin(module: str, *, home: Path | None = None) -> Report:
     )
     names = [(found.cls.kind, found.cls.info.name) for found in discovery.providers]
     ledger.require("one provider a kind and name", unique(names), f"it registers {names}")
+    kept: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        _check_import(module, Path(folder), ledger)
-        kept = list(ledger.report().kept)
         for found in discovery.providers:
             kept += check_provider(instantiate(found.cls, home or Path(folder), {})).kept
+        _check_import(module, Path(folder), ledger)
+    kept += ledger.report().kept
     return Report(subject=ledger.subject, kept=tuple(dict.fromkeys(kept)))
 
 

@@ -1,0 +1,71 @@
+"""The command ``open-speech``: one module a command. What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from .doctor import doctor
+from .models import models
+from .plugins import plugins
+from .serve import serve
+from .speak import speak
+from .transcribe import transcribe
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("open-speech-api")
+
+
+def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"open-speech {_version()}")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version.",
+)
+def commands() -> None:
+    """Speech to text and text to speech on your own machine, with OpenAI's API."""
+
+
+for command in (serve, transcribe, speak, models, plugins, doctor):
+    commands.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave with its exit code: 1 failed, 2 bad use, 130 interrupted."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    logging.getLogger().addHandler(logging.NullHandler())
+    try:
+        code = commands.main(arguments, prog_name="open-speech", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left; Python would complain of it once more while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code if isinstance(code, int) else 0
