@@ -1,0 +1,1 @@
+"""Plugins that tests load by module name."""
