@@ -66,7 +66,7 @@ def create_app(settings: Settings, plugins: Discovery, environ: Mapping[str, str
             "services": Provide(lambda: services, sync_to_thread=False),
             "schema": Provide(lambda: schema, sync_to_thread=False),
         },
-        exception_handlers=HANDLERS,
+        exception_handlers=dict(HANDLERS),
         openapi_config=None,
         lifespan=[lambda _: _lifespan(services)],
         request_max_body_size=JSON_BODY_MAX_BYTES,
@@ -76,9 +76,7 @@ def create_app(settings: Settings, plugins: Discovery, environ: Mapping[str, str
     return Gate(app, settings, services.observers.tell)
 
 
-def make_services(
-    settings: Settings, registry: Registry, plugins: Discovery, environ: Mapping[str, str]
-) -> Services:
+def make_services(settings: Settings, registry: Registry, plugins: Discovery, environ: Mapping[str, str]) -> Services:
     """Make the server's parts; nothing runs yet."""
     policy = Policy(
         queue_max=settings.server.queue_max,

@@ -48,9 +48,7 @@ def answer(error: e.OpenSpeechError) -> Answer:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if isinstance(error, e.ModelFailed) or status in (409, 504, 507) or isinstance(error, e.LoadFailed):
         headers["x-should-retry"] = "false"
-    return Answer(
-        status=status, type=type_, code=error.code, message=error.message, param=error.param, headers=headers
-    )
+    return Answer(status=status, type=type_, code=error.code, message=error.message, param=error.param, headers=headers)
 
 
 def table() -> list[tuple[str, int, str]]:

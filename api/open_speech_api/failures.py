@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.types import ExceptionHandlersMap
 
 from open_speech_core.errors import Cancelled, OpenSpeechError
 
@@ -48,9 +48,7 @@ def of_framework(request: AnyRequest, error: HTTPException) -> Response[Envelope
     param: str | None = None
     message = error.detail
     if isinstance(error, ValidationException):
-        first = next(iter(error.extra or ()), None)
-        if isinstance(first, dict):
-            param, message = first.get("key"), str(first.get("message") or message)
+        param, message = _first_problem(error)
     elif status == 404:
         message = f"There is no {request.method} {request.url.path[:200]}"
     elif status >= 500:
@@ -68,7 +66,15 @@ def unexpected(request: AnyRequest, error: Exception) -> Response[Envelope]:
     return Response(Envelope(error=body), status_code=500)
 
 
-HANDLERS: ExceptionHandlersMap = {
+def _first_problem(error: ValidationException) -> tuple[str | None, str]:
+    """Name the first parameter at fault and say what is wrong with it."""
+    problems = cast("list[dict[str, Any]]", error.extra) if isinstance(error.extra, list) else []
+    for problem in problems:
+        return problem.get("key"), str(problem.get("message") or error.detail)
+    return None, error.detail
+
+
+HANDLERS: Mapping[int | type[Exception], Callable[[AnyRequest, Any], Response[Any]]] = {
     OpenSpeechError: expected,
     HTTPException: of_framework,
     Exception: unexpected,

@@ -13,6 +13,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from .errors import DownloadFailed, OpenSpeechError, StorageFull
 from .providers import Context
@@ -83,9 +84,7 @@ def has_files(folder: Path, files: Sequence[str]) -> bool:
     return all((folder / file).is_file() for file in files)
 
 
-def fetch(
-    repo: str, files: Sequence[str], folder: Path, context: Context, *, required: Sequence[str]
-) -> None:
+def fetch(repo: str, files: Sequence[str], folder: Path, context: Context, *, required: Sequence[str]) -> None:
     """Download those of ``files`` that the repository has into ``folder``, byte progress reported.
 
     A download that was cut short goes on from there when called again with the same folder. A cancel takes
@@ -97,7 +96,7 @@ def fetch(
     """
     from huggingface_hub import HfApi, RepoFile
 
-    api = HfApi()
+    api: Any = HfApi()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         found = [entry for entry in api.get_paths_info(repo, list(files)) if isinstance(entry, RepoFile)]

@@ -116,17 +116,13 @@ def ignored_fields(cls: type[Struct], others: Iterable[type[Struct]], fields: Ma
     return sorted(name for name in fields if name in known - own)
 
 
-def environment_allowed(
-    info: ProviderInfo, options: type[Struct], environ: Mapping[str, str]
-) -> dict[str, str]:
+def environment_allowed(info: ProviderInfo, options: type[Struct], environ: Mapping[str, str]) -> dict[str, str]:
     """Filter an environment to what a provider declares: prefix, options' variables, ``environment``."""
     names = {name for names in environment_names(options, info.env_prefix).values() for name in names}
     names |= set(info.environment)
     prefix = info.env_prefix.upper()
     return {
-        name: value
-        for name, value in environ.items()
-        if name in names or (prefix and name.upper().startswith(prefix))
+        name: value for name, value in environ.items() if name in names or (prefix and name.upper().startswith(prefix))
     }
 
 
@@ -154,8 +150,8 @@ def struct_of(name: str, schema: Mapping[str, Any]) -> type[Struct]:
         if field in required:
             fields.append((field, type_))
         else:
-            default = spec.get("default")
-            fields.append((field, type_, tuple(default) if isinstance(default, list) else default))
+            default: Any = spec.get("default")
+            fields.append((field, type_, tuple(default) if default and spec.get("type") == "array" else default))
     namespace = {"__doc__": schema.get("description")}
     return msgspec.defstruct(name, fields, namespace=namespace, frozen=True, kw_only=True)
 

@@ -81,9 +81,7 @@ def discover(modules: Iterable[str] | None = None) -> Discovery:
         plugins.append(record)
         providers += [FoundProvider(plugin=record, cls=cls) for cls in found]
         sources += shipped
-    return Discovery(
-        plugins=tuple(plugins), providers=tuple(providers), sources=tuple(sources), manager=manager
-    )
+    return Discovery(plugins=tuple(plugins), providers=tuple(providers), sources=tuple(sources), manager=manager)
 
 
 def _installed() -> list[PluginRecord]:
@@ -122,9 +120,7 @@ def _import(record: PluginRecord) -> ModuleType:
         raise PluginError(f"import failed: {type(error).__name__}: {error}") from error
 
 
-def _register(
-    manager: pluggy.PluginManager, record: PluginRecord, module: ModuleType
-) -> list[type[AnyProvider]]:
+def _register(manager: pluggy.PluginManager, record: PluginRecord, module: ModuleType) -> list[type[AnyProvider]]:
     misspelt = sorted(
         name
         for name, value in vars(module).items()
@@ -133,9 +129,7 @@ def _register(
     if misspelt:
         raise PluginError(f"unknown hook {misspelt[0]!r}; known hooks: {', '.join(sorted(_hook_names()))}")
     bare = sorted(
-        name
-        for name in _hook_names()
-        if name in vars(module) and not hasattr(vars(module)[name], f"{PROJECT}_impl")
+        name for name in _hook_names() if name in vars(module) and not hasattr(vars(module)[name], f"{PROJECT}_impl")
     )
     if bare:
         raise PluginError(f"{bare[0]} is not marked with @hookimpl")
@@ -166,23 +160,28 @@ def _call(module: ModuleType, hook: str) -> list[Any]:
 
 
 def _check(cls: Any, kind: Kind) -> type[AnyProvider]:
-    if not (inspect.isclass(cls) and issubclass(cls, Provider)):
+    if not _is_provider_class(cls):
         raise PluginError(f"{HOOKS[kind]} gave {cls!r}, which is not a Provider class")
-    api = getattr(cls, "api", (0, 0))
-    if tuple(api)[0] != API_VERSION[0]:
+    provider: type[AnyProvider] = cls
+    api = provider.api
+    if api[0] != API_VERSION[0]:
         raise PluginError(
-            f"{cls.__name__} is written for API {api[0]}.{api[1]}; this core has {API_VERSION[0]}.{API_VERSION[1]}. "
-            f"It wants open-speech-core {api[0]}.x"
+            f"{provider.__name__} is written for API {api[0]}.{api[1]}; this core has "
+            f"{API_VERSION[0]}.{API_VERSION[1]}. It wants open-speech-core {api[0]}.x"
         )
-    if inspect.isabstract(cls):
-        missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
-        raise PluginError(f"{cls.__name__} lacks {missing}")
-    if getattr(cls, "kind", None) != kind or not hasattr(cls, "info"):
-        raise PluginError(f"{cls.__name__} is no {kind}, or has no info")
-    for struct, reserved in ((cls.Options, ()), (cls.RequestOptions, RESERVED_FIELDS)):
+    if inspect.isabstract(provider):
+        missing = ", ".join(sorted(provider.__abstractmethods__))
+        raise PluginError(f"{provider.__name__} lacks {missing}")
+    if getattr(provider, "kind", None) != kind or not hasattr(provider, "info"):
+        raise PluginError(f"{provider.__name__} is no {kind}, or has no info")
+    for struct, reserved in ((provider.Options, ()), (provider.RequestOptions, RESERVED_FIELDS)):
         if problems := option_problems(struct, reserved):
-            raise PluginError(f"options of {cls.__name__}: {'; '.join(problems)}")
-    return cls
+            raise PluginError(f"options of {provider.__name__}: {'; '.join(problems)}")
+    return provider
+
+
+def _is_provider_class(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, Provider)
 
 
 def _sources(module: ModuleType) -> list[ModelSource]:

@@ -21,6 +21,7 @@ from .worker.engines import instantiate
 PREFERRED: dict[Kind, str] = {
     "transcriber": "deepdml/faster-whisper-large-v3-turbo-ct2",
     "synthesizer": "kokoro",
+    "detector": "silero-vad-v6",
 }
 """The product's documented defaults; in use when claimed, preferred when on disk."""
 
@@ -37,9 +38,7 @@ DEFAULT_ALIASES: dict[Kind, frozenset[str]] = {
             "gpt-realtime-whisper",
         }
     ),
-    "synthesizer": frozenset(
-        {"default", "tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15"}
-    ),
+    "synthesizer": frozenset({"default", "tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15"}),
 }
 """OpenAI's model names; each means the default model of its kind."""
 
@@ -189,21 +188,17 @@ class Registry:
         if preferred is not None and self.on_disk(preferred):
             return DefaultChoice(id=preferred.id, reason="the documented default, and its weights are here")
         for source in self._sources.values():
-            if source.default_for == kind and (found := self._find(kind, source.id)) is not None:
-                if self.source(found) is not None:
-                    return DefaultChoice(id=found.id, reason="an installed package ships its weights")
+            found = self._find(kind, source.id) if source.default_for == kind else None
+            if found is not None and self.source(found) is not None:
+                return DefaultChoice(id=found.id, reason="an installed package ships its weights")
         if preferred is not None:
-            return DefaultChoice(
-                id=preferred.id, reason="the documented default; its weights will be downloaded"
-            )
+            return DefaultChoice(id=preferred.id, reason="the documented default; its weights will be downloaded")
         listed = self.models(kind)
         for found in listed:
             if self.on_disk(found):
                 return DefaultChoice(id=found.id, reason="the first installed model that is ready")
         if listed:
-            return DefaultChoice(
-                id=listed[0].id, reason="the first installed model; its weights will be downloaded"
-            )
+            return DefaultChoice(id=listed[0].id, reason="the first installed model; its weights will be downloaded")
         return DefaultChoice(id=None, reason=f"no plugin registers a {kind}")
 
     def _find(self, kind: Kind, id: str) -> Resolved | None:
@@ -243,8 +238,7 @@ def build_registry(
             provider = instantiate(found.cls, home / found.cls.info.name, dict(environ))
         except LoadFailed as error:
             plugins = [
-                structs.replace(record, error=error.message) if record == found.plugin else record
-                for record in plugins
+                structs.replace(record, error=error.message) if record == found.plugin else record for record in plugins
             ]
             continue
         providers.append((found.plugin, provider))

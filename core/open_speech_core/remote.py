@@ -55,9 +55,7 @@ class RemoteProvider(Provider[Any]):
         return Artifacts(complete=True)
 
     def load(self, spec: LoadSpec) -> Engine:
-        raise LoadFailed(
-            f"{self.info.title} lives in an environment of its own and is loaded by a worker there"
-        )
+        raise LoadFailed(f"{self.info.title} lives in an environment of its own and is loaded by a worker there")
 
 
 def write_environment(folder: Path, environment: Environment) -> None:

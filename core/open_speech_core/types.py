@@ -389,9 +389,7 @@ class Chunk(Struct, frozen=True, kw_only=True, tag="chunk"):
     data: bytes
 
 
-Item: TypeAlias = (
-    Info | Segment | Samples | Timing | SpeakerTurn | Activity | Span | Decoded | Chunk | Description
-)
+Item: TypeAlias = Info | Segment | Samples | Timing | SpeakerTurn | Activity | Span | Decoded | Chunk | Description
 
 
 class Event(Struct, frozen=True, kw_only=True):

@@ -122,8 +122,8 @@ def free_port() -> int:
 
 def clean_environment() -> dict[str, str]:
     """Give this environment without settings of ours, with the tests' own plugins importable."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("OS_", "STT_", "TTS_", "ECHO_"))
-    }
-    kept["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), kept.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "STT_", "TTS_", "ECHO_"))}
+    kept["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), kept.get("PYTHONPATH", "")]).rstrip(
+        os.pathsep
+    )
     return kept

@@ -80,7 +80,9 @@ class Upload:
             self.source.write_bytes(data)
         return DecodeRequest(path=str(self.source), target=str(self.target), rate=rate, **fields)  # type: ignore[arg-type]
 
-    def items(self, data: bytes | None = None, context: Context | None = None, **fields: object) -> list[Span | Decoded]:
+    def items(
+        self, data: bytes | None = None, context: Context | None = None, **fields: object
+    ) -> list[Span | Decoded]:
         return list(self.engine.decode(self.request(data, **fields), context or Context()))  # type: ignore[arg-type]
 
     def decode(self, data: bytes, **fields: object) -> tuple[np.ndarray, list[Span], Decoded]:
@@ -103,7 +105,8 @@ def upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Upload]:
     engine = load(LoadSpec(model=Model(id="media/decode", kind="detector", rate=16_000)))
     yield Upload(engine, tmp_path)
     engine.close()
-    open_files = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
+    descriptors = os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd") else []
+    open_files = [os.path.realpath(f"/proc/self/fd/{name}") for name in descriptors]
     assert not [path for path in open_files if path.startswith(str(tmp_path))]
 
 
@@ -138,13 +141,15 @@ def test_every_format_keeps_pitch_level_and_tail(
     samples, spans, decoded = upload.decode(container(muxer, codec, tone(1.5, rate), rate, channels))
     padding = 0.0 if codec.startswith(("pcm", "flac")) else 0.16
     assert 1.5 - 1e-4 <= decoded.duration_s <= 1.5 + padding + 1e-4
-    assert pitch(samples[: 24_000], 16_000) == pytest.approx(440, abs=2)
+    assert pitch(samples[:24_000], 16_000) == pytest.approx(440, abs=2)
     assert np.sqrt(np.mean(samples[4_000:20_000] ** 2)) == pytest.approx(0.5 / 2**0.5, rel=0.05)
     assert np.abs(samples[22_000:23_500]).max() > 0.4
     assert spans == [Span(offset=0, frames=decoded.frames)]
 
 
-@pytest.mark.parametrize(("muxer", "codec"), [("wav", "pcm_s16le"), ("flac", "flac"), ("mp4", "aac"), ("ogg", "libopus")])
+@pytest.mark.parametrize(
+    ("muxer", "codec"), [("wav", "pcm_s16le"), ("flac", "flac"), ("mp4", "aac"), ("ogg", "libopus")]
+)
 @pytest.mark.parametrize("channels", [6, 8])
 def test_many_channels_are_mixed_to_one(upload: Upload, muxer: str, codec: str, channels: int) -> None:
     samples, _, decoded = upload.decode(container(muxer, codec, tone(1, 48_000), 48_000, channels))
@@ -154,7 +159,22 @@ def test_many_channels_are_mixed_to_one(upload: Upload, muxer: str, codec: str, 
 
 
 def test_a_wav_of_24_unnamed_channels_is_mixed_to_one(upload: Upload) -> None:
-    header = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 0xFFFFFFFF, b"WAVE", b"fmt ", 16, 1, 24, 16_000, 768_000, 48, 16, b"data", 0xFFFFFFFF)
+    header = struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        0xFFFFFFFF,
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        24,
+        16_000,
+        768_000,
+        48,
+        16,
+        b"data",
+        0xFFFFFFFF,
+    )
     samples, *_ = upload.decode(header + pcm16(np.repeat(tone(1, 16_000), 24)))
     np.testing.assert_allclose(samples, tone(1, 16_000), atol=1e-4)
 
@@ -192,7 +212,22 @@ def test_a_streamed_wav_of_unknown_length_is_read_to_its_end(upload: Upload) -> 
 
 def test_float_samples_that_are_none_or_too_loud_are_tamed(upload: Upload) -> None:
     data = np.array([np.nan, np.inf, -np.inf, 3.0, -3.0, 1e38, 0.25] * 400, "<f4")
-    header = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + data.nbytes, b"WAVE", b"fmt ", 16, 3, 1, 16_000, 64_000, 4, 32, b"data", data.nbytes)
+    header = struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        36 + data.nbytes,
+        b"WAVE",
+        b"fmt ",
+        16,
+        3,
+        1,
+        16_000,
+        64_000,
+        4,
+        32,
+        b"data",
+        data.nbytes,
+    )
     samples, *_ = upload.decode(header + data.tobytes())
     assert samples[:7].tolist() == [0, 0, 0, 1, -1, 1, 0.25]
     assert np.isfinite(upload.decode(header + data.tobytes(), rate=24_000)[0]).all()
@@ -250,13 +285,18 @@ def test_speech_that_ends_with_the_file_is_covered_to_the_last_frame(upload: Upl
     assert spans[-1].offset + spans[-1].frames == decoded.frames
 
 
+def test_speech_shorter_than_one_hop_of_the_detector_is_heard(upload: Upload) -> None:
+    data = wav(tone(0.03, 16_000), 16_000)
+    assert len(upload.decode(data, detector=DETECTOR, min_speech_ms=0)[1]) == 1
+
+
 def test_without_a_detector_cuts_fall_where_it_is_quiet(upload: Upload) -> None:
     samples = speech(*[(2.5, 0.5), (0.3, 0.0)] * 8)
     _, spans, decoded = upload.decode(wav(samples, 16_000), span_s=7.0)
     assert sum(span.frames for span in spans) == decoded.frames
     for span in spans[:-1]:
         end_s = (span.offset + span.frames) / 16_000
-        assert 2.45 <= end_s % 2.8
+        assert end_s % 2.8 >= 2.45
         assert span.frames <= 7 * 16_000
 
 
@@ -345,8 +385,8 @@ def video_only() -> bytes:
         (video_only(), "no audio track"),
         (wav(tone(1, 16_000), 16_000).replace(struct.pack("<I", 16_000), struct.pack("<I", 3), 1), "3 Hz"),
     ],
-    ids=["empty", "garbage", "text", "zeros", "riff", "no-format", "zero-length", "zero-streamed", "header", "m4a-head",
-         "flac-head", "video-only", "3-hertz"],
+    ids=["empty", "garbage", "text", "zeros", "riff", "no-format", "zero-length", "zero-streamed", "header",
+         "m4a-head", "flac-head", "video-only", "3-hertz"],
 )  # fmt: skip
 def test_what_is_no_audio_is_refused_with_the_reason(upload: Upload, data: bytes, said: str) -> None:
     import re
@@ -408,7 +448,7 @@ def test_random_damage_never_escapes_the_error_tree(upload: Upload) -> None:
         "ffconcat version 1.0\nfile secret.wav\n",
         "ffconcat version 1.0\nfile 'file:{secret}'\n",
         "concat:{secret}|{secret}",
-        '<?xml version="1.0"?><MPD><Period><AdaptationSet><BaseURL>{secret}</BaseURL></AdaptationSet></Period></MPD>',
+        '<?xml version="1.0"?><MPD><Period><BaseURL>{secret}</BaseURL></Period></MPD>',
         "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 49170 RTP/AVP 0\n",
     ],
     ids=["hls", "hls-url", "concat", "concat-url", "concat-protocol", "dash", "sdp"],
@@ -487,6 +527,14 @@ def test_a_caller_that_leaves_during_hours_of_silence_is_noticed_at_once(upload:
     with pytest.raises(Cancelled):
         upload.items(context=context, detector=DETECTOR)
     assert time.perf_counter() - began < 0.7
+
+
+def test_a_caller_who_has_left_before_costs_no_block(upload: Upload) -> None:
+    context = Context()
+    context.cancelled.set()
+    with pytest.raises(Cancelled):
+        upload.items(wav(tone(1, 16_000), 16_000), context)
+    assert upload.target.stat().st_size == 0
 
 
 def test_progress_counts_up_to_the_stated_length(upload: Upload) -> None:

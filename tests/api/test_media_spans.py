@@ -13,7 +13,9 @@ from open_speech_core.types import Activity, Span
 RATE = 1_000
 RULE = SpeechRule(threshold=0.5, min_speech_ms=250, min_silence_ms=800)
 runs = st.lists(
-    st.tuples(st.sampled_from([0.0, 0.05, 0.3, 0.4, 0.6, 0.9, 1.0]), st.integers(1, 60)), min_size=1, max_size=25
+    st.tuples(st.sampled_from([0.0, 0.05, 0.3, 0.4, 0.6, 0.9, 1.0]), st.integers(1, 60)),
+    min_size=1,
+    max_size=25,
 )
 hops = st.sampled_from([10, 32, 50, 100])
 limits = st.sampled_from([None, 1.0, 3.0, 7.77, 30.0])
@@ -68,7 +70,11 @@ def regions(levels: list[float], hop: int, rule: SpeechRule) -> list[tuple[int, 
 
 @given(runs, hops, limits, rules | st.none(), st.data())
 def test_pieces_do_not_change_the_spans(
-    drawn: list[tuple[float, int]], hop: int, span_s: float | None, rule: SpeechRule | None, data: st.DataObject
+    drawn: list[tuple[float, int]],
+    hop: int,
+    span_s: float | None,
+    rule: SpeechRule | None,
+    data: st.DataObject,
 ) -> None:
     levels = expand(drawn)
     bounds = sorted(data.draw(st.lists(st.integers(0, len(levels)), max_size=10)))
@@ -96,9 +102,12 @@ def test_every_frame_of_speech_is_covered(
 ) -> None:
     levels = expand(drawn)
     covered = np.zeros(len(levels) * hop, bool)
-    for span in cut(levels, hop, span_s, rule):
+    cutter = SpanCutter(RATE, span_s, rule)
+    activity = Activity(offset=0, hop=hop, probabilities=tuple(levels))
+    for span in [*cutter.feed(activity, RATE), *cutter.finish(len(levels) * hop)]:
         covered[span.offset : span.offset + span.frames] = True
     speech = regions(levels, hop, rule)
+    assert cutter.speech_s == pytest.approx(sum(last - first for first, last in speech) / RATE)
     for first, last in speech:
         assert covered[first:last].all()
     assert covered.any() == bool(speech)
@@ -146,6 +155,20 @@ def test_speech_with_short_pauses_shares_a_span() -> None:
 def test_what_does_not_fit_starts_a_span_of_its_own() -> None:
     levels = [1.0] * 20 + [0.0] * 10 + [1.0] * 20 + [0.0] * 40
     assert cut(levels, 100, 4.0, RULE) == [Span(offset=0, frames=2_400), Span(offset=2_600, frames=2_800)]
+
+
+def test_a_short_pause_between_two_spans_is_shared() -> None:
+    rule = SpeechRule(threshold=0.5, min_speech_ms=250, min_silence_ms=300)
+    levels = [1.0] * 20 + [0.0] * 5 + [1.0] * 20 + [0.0] * 40
+    assert cut(levels, 100, 4.0, rule) == [Span(offset=0, frames=2_250), Span(offset=2_250, frames=2_650)]
+
+
+def test_a_cut_prefers_a_real_pause_to_a_stop_inside_a_word() -> None:
+    levels = [0.9] * 1000
+    levels[420] = 0.0
+    levels[460:475] = [0.3] * 15
+    first, *_ = cut(levels, 20, 10.0, None)
+    assert 9_200 <= first.frames <= 9_500
 
 
 def test_long_speech_is_cut_where_speech_is_least_likely() -> None:

@@ -92,7 +92,9 @@ def test_a_remote_provider_is_served_under_its_own_interpreter(
     server = start_server(NOTHING, {"OS_PROVIDERS_DIR": str(other.parent)})
     with (data / "speech" / "jfk.flac").open("rb") as file:
         answer = server.client.post(
-            "/v1/audio/transcriptions", files={"file": ("a.flac", file)}, data={"model": "echo", "echo_text": "far"}
+            "/v1/audio/transcriptions",
+            files={"file": ("a.flac", file)},
+            data={"model": "echo", "echo_text": "far"},
         )
     assert answer.json() == {"text": "far"}
     interpreters = {worker.cmdline()[0] for worker in server.workers()}

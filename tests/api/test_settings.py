@@ -258,9 +258,7 @@ def test_the_user_s_data_folder_is_the_default(monkeypatch: pytest.MonkeyPatch, 
     assert read(OS_DATA_DIR="~/x").server.data_root == tmp_path / "x"
 
 
-def test_an_unwritable_data_folder_falls_back_with_a_warning(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_unwritable_data_folder_falls_back_with_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     settings, warnings = with_writable_data(read(OS_DATA_DIR=str(tmp_path / "file" / "data")))

@@ -152,9 +152,7 @@ def test_a_client_that_trusts_the_certificate_can_connect(tmp_path: Path, name: 
 def test_a_given_pair_is_used_and_never_touched(tmp_path: Path) -> None:
     certfile, keyfile = ensure_certificate(tmp_path / "own", [], NOW)
     keyfile.chmod(0o640)
-    server = ServerSettings(
-        ssl_certfile=str(certfile), ssl_keyfile=str(keyfile), data_dir=str(tmp_path / "data")
-    )
+    server = ServerSettings(ssl_certfile=str(certfile), ssl_keyfile=str(keyfile), data_dir=str(tmp_path / "data"))
     files = decide_tls(server, NOW)
     assert files is not None
     assert (files.certfile, files.keyfile, files.self_signed) == (certfile, keyfile, False)
@@ -165,9 +163,7 @@ def test_a_given_pair_is_used_and_never_touched(tmp_path: Path) -> None:
 def test_a_given_pair_that_does_not_fit_is_refused_readably(tmp_path: Path) -> None:
     certfile, _ = ensure_certificate(tmp_path / "a", [], NOW)
     _, keyfile = ensure_certificate(tmp_path / "b", [], NOW)
-    with pytest.raises(
-        SettingsError, match=r"OS_SSL_CERTFILE.*cannot be used with the key in OS_SSL_KEYFILE"
-    ):
+    with pytest.raises(SettingsError, match=r"OS_SSL_CERTFILE.*cannot be used with the key in OS_SSL_KEYFILE"):
         decide_tls(ServerSettings(ssl_certfile=str(certfile), ssl_keyfile=str(keyfile)), NOW)
 
 

@@ -324,9 +324,7 @@ def test_a_cancelled_read_leaves_no_file(folder: Path) -> None:
     asyncio.run(run())
 
 
-def test_a_read_cancelled_during_a_write_leaves_no_file(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_cancelled_during_a_write_leaves_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writing, go_on = threading.Event(), threading.Event()
     fdopen = os.fdopen
 
@@ -356,9 +354,7 @@ def test_a_read_cancelled_during_a_write_leaves_no_file(
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_said_and_leaves_no_file(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, error: int
-) -> None:
+def test_a_full_disk_is_said_and_leaves_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     def full(*_: object) -> None:
         raise OSError(error, os.strerror(error), "/a/path")
 

@@ -112,9 +112,7 @@ def test_transcriptions_are_read(tmp_path: Path, options: Any, expected: Transcr
 def test_a_file_that_is_streamed_from_disk_is_read(tmp_path: Path) -> None:
     path = tmp_path / "Überraschung.wav"
     path.write_bytes(AUDIO)
-    form = read(
-        tmp_path, captured(lambda client: client.audio.transcriptions.create(model="m", file=path.open("rb")))
-    )
+    form = read(tmp_path, captured(lambda client: client.audio.transcriptions.create(model="m", file=path.open("rb"))))
     assert form.filename == "Überraschung.wav"
 
 

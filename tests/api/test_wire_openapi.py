@@ -78,9 +78,7 @@ def test_options_join_the_routes_own_fields() -> None:
             "x-providers": ["canary"],
         },
     }
-    speech = result["paths"]["/v1/audio/speech"]["post"]["requestBody"]["content"]["application/json"][
-        "schema"
-    ]
+    speech = result["paths"]["/v1/audio/speech"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert speech["properties"] == {
         "input": {},
         "noise": {

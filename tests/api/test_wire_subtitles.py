@@ -85,9 +85,7 @@ def test_any_segments_give_cues_of_positive_length(values: list[tuple[float, flo
     assert "".join(match.group() for match in CUE.finditer(written)) == written
     assert [int(cue[0]) for cue in cues] == list(range(1, len(said) + 1))
     for cue, (start, _, _) in zip(cues, said, strict=True):
-        begin, end = (
-            ((int(h) * 60 + int(m)) * 60 + int(s)) * 1000 + int(ms) for h, m, s, ms in (cue[1:5], cue[5:9])
-        )
+        begin, end = (((int(h) * 60 + int(m)) * 60 + int(s)) * 1000 + int(ms) for h, m, s, ms in (cue[1:5], cue[5:9]))
         assert begin < end
         assert abs(begin - max(0.0, start) * 1000) <= 0.51
         assert "-->" not in cue[9]

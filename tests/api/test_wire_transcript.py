@@ -218,9 +218,9 @@ def test_events_are_one_line_each() -> None:
         b'"logprobs":[{"token":" Hello","logprob":-0.5,"bytes":[32,72]}],"segment_id":"seg_001"}\n\n'
     )
     assert segment_event(12, spoken("s", " Hi.", 1), {"s": "A"}) == (
-        b'data: {"type":"transcript.text.segment","id":"seg_012","start":1.0,"end":2.0,'
-        b'"text":"Hi.","speaker":"A"}\n\n'
-    )
+        b'data: {"type":"transcript.text.segment","id":"seg_012",'
+        b'"start":1.0,"end":2.0,"text":"Hi.","speaker":"A"}\n\n'
+    )  # fmt: skip
     assert done_event("abc") == b'data: {"type":"transcript.text.done","text":"abc"}\n\n'
     assert done_event("abc", logprobs=(), usage=usage) == (
         b'data: {"type":"transcript.text.done","text":"abc","logprobs":[],'

@@ -117,9 +117,7 @@ def test_a_bad_query_value_is_named() -> None:
 
 
 def test_translations_have_their_own_fields() -> None:
-    fields = fold(
-        [("model", "m"), ("prompt", "p"), ("response_format", "vtt"), ("temperature", "0"), ("stream", "x")]
-    )
+    fields = fold([("model", "m"), ("prompt", "p"), ("response_format", "vtt"), ("temperature", "0"), ("stream", "x")])
     assert decode_translation(fields) == TranslationFields(
         model="m", prompt="p", response_format="vtt", temperature=0.0
     )

@@ -29,9 +29,7 @@ def connection_options(command: CommandT) -> CommandT:
     for option in (
         click.option("--insecure", is_flag=True, help="Do not check the server's certificate."),
         click.option("--api-key", metavar="KEY", help="Key of the server. Default: OS_API_KEY."),
-        click.option(
-            "--url", metavar="URL", help="Address of the server. Default: OS_URL, else this machine."
-        ),
+        click.option("--url", metavar="URL", help="Address of the server. Default: OS_URL, else this machine."),
     ):
         command = option(command)
     return command
@@ -66,29 +64,35 @@ def connected(url: str | None, api_key: str | None, insecure: bool) -> Iterator[
 
     address = _checked(url or server_url(os.environ))
     headers = [(b"Authorization", b"Bearer " + key)] if (key := _key(api_key)) else []
-    local = _is_local(address)
     client = httpx.Client(
         base_url=address,
         headers=headers,
         verify=_trust(insecure) if address.scheme == "https" else False,
         timeout=httpx.Timeout(None, connect=CONNECT_S),
-        trust_env=not local,
+        trust_env=not _is_local(address),
     )
     try:
         with client:
             yield client
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise click.ClickException(
-                f"the certificate of {address} is not trusted. If it is your own server, add --insecure"
-            ) from None
-        start = "Start one with: open-speech serve" if local else "Is the address right?"
-        raise Unreachable(f"no server answers at {address}. {start}") from None
+        raise _unconnected(address, str(error)) from None
     except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
         hint = " It may speak HTTPS: try --url https://..." if address.scheme == "http" else ""
         raise click.ClickException(f"the connection to {address} broke before all was said.{hint}") from None
     except httpx.HTTPError as error:
         raise click.ClickException(f"cannot talk to {address}: {error}") from None
+
+
+def _unconnected(address: httpx.URL, reason: str) -> click.ClickException:
+    """Say why there was no connection; ``reason`` is OpenSSL's or the system's own."""
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        return click.ClickException(
+            f"the certificate of {address} is not trusted. If it is your own server, add --insecure"
+        )
+    if "SSL" in reason:
+        return click.ClickException(f"what answers at {address} does not speak HTTPS; try --url http://...")
+    start = "Start one with: open-speech serve" if _is_local(address) else "Is the address right?"
+    return Unreachable(f"no server answers at {address}. {start}")
 
 
 def check(response: httpx.Response) -> None:

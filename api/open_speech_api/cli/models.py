@@ -34,9 +34,7 @@ class Listing(Struct, frozen=True, kw_only=True):
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connection_options
 @click.pass_context
-def models(
-    context: click.Context, as_json: bool, url: str | None, api_key: str | None, insecure: bool
-) -> None:
+def models(context: click.Context, as_json: bool, url: str | None, api_key: str | None, insecure: bool) -> None:
     """List the models of the running server; without one, those of this installation."""
     if context.invoked_subcommand is not None:
         return

@@ -24,11 +24,11 @@ def serve(host: str | None, port: str | None, data_dir: str | None, log_level: s
 
     All its settings are environment variables: `open-speech doctor --settings` lists them.
     """
-    from open_speech_api.settings import SettingsError, canonical_environ, read_settings, with_writable_data
+    from open_speech_api.settings import SettingsError, read_settings, with_writable_data
 
     options = {"OS_HOST": host, "OS_PORT": port, "OS_DATA_DIR": data_dir, "OS_LOG_LEVEL": log_level}
     given = {name: value for name, value in options.items() if value is not None}
-    environ = canonical_environ(os.environ) | given
+    environ = dict(os.environ) | given
     try:
         settings, warnings = read_settings(environ)
     except SettingsError as error:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from open_speech_api.errors import body
+from open_speech_api.runtime.worker import Spent
+from open_speech_api.wire.events import error_event
 from open_speech_core.errors import OpenSpeechError
 
-from ..errors import body
-from ..runtime.worker import Spent
-from ..wire.events import error_event
 
+def headers(content_type: str, spent: Spent, ignored: Iterable[str] = ()) -> dict[str, str]:
+    """Give ``Server-Timing`` (milliseconds), ``X-Ignored-Fields`` and the content type.
 
-def headers(spent: Spent, ignored: Iterable[str] = ()) -> dict[str, str]:
-    """Give ``Server-Timing`` (milliseconds) and ``X-Ignored-Fields``."""
+    As a header the type stays as it is; the framework would add a charset to every ``text/``.
+    """
     parts = {
         "queue": spent.queue_ms,
         "load": spent.load_ms,
@@ -20,7 +22,10 @@ def headers(spent: Spent, ignored: Iterable[str] = ()) -> dict[str, str]:
         "engine": spent.engine_ms,
         "encode": spent.encode_ms,
     }
-    found = {"server-timing": ", ".join(f"{name};dur={ms:.1f}" for name, ms in parts.items())}
+    found = {
+        "content-type": content_type,
+        "server-timing": ", ".join(f"{name};dur={ms:.1f}" for name, ms in parts.items()),
+    }
     if names := ", ".join(ignored):
         found["x-ignored-fields"] = names
     return found

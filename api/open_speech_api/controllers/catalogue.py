@@ -9,13 +9,9 @@ from urllib.parse import unquote
 from litestar import Controller, get, post
 from litestar.params import Body, Parameter
 
-from open_speech_core.errors import Forbidden, ModelNotFound, NotLoaded
-from open_speech_core.registry import OPENAI_VOICES, Resolved
-from open_speech_core.types import Kind
-
-from ..runtime.fleet import Fleet
-from ..services import Services
-from ..wire.models import (
+from open_speech_api.runtime.fleet import Fleet
+from open_speech_api.services import Services
+from open_speech_api.wire.models import (
     AudioModel,
     AudioModelList,
     ModelChoice,
@@ -25,6 +21,9 @@ from ..wire.models import (
     VoiceList,
     VoiceObject,
 )
+from open_speech_core.errors import Forbidden, ModelNotFound, NotLoaded
+from open_speech_core.registry import OPENAI_VOICES, Resolved
+from open_speech_core.types import Kind
 
 OFFERED: tuple[Kind, ...] = ("transcriber", "synthesizer")
 
@@ -48,18 +47,14 @@ class CatalogueController(Controller):
         return AudioModelList(models=tuple(_state(services, found) for found in _listed(services)))
 
     @post("/audio/models/load", summary="Load a model", status_code=200, tags=["Models"])
-    async def load(
-        self, services: Services, data: Annotated[ModelChoice | None, Body()] = None
-    ) -> ModelState:
+    async def load(self, services: Services, data: Annotated[ModelChoice | None, Body()] = None) -> ModelState:
         """Load a model and wait until it is ready; without a body, the default voice model."""
         found = _chosen(services, data)
         await services.pool.fleet(services.targets.engine(found)).ensure()
         return ModelState(status="loaded", model=found.id)
 
     @post("/audio/models/unload", summary="Unload a model", status_code=200, tags=["Models"])
-    async def unload(
-        self, services: Services, data: Annotated[ModelChoice | None, Body()] = None
-    ) -> ModelState:
+    async def unload(self, services: Services, data: Annotated[ModelChoice | None, Body()] = None) -> ModelState:
         """End a model's workers; when this answers, the memory is back."""
         found = _chosen(services, data)
         if not await services.pool.unload(found.key):
@@ -132,9 +127,7 @@ def _voiced(services: Services, asked: str) -> list[Resolved]:
         for found in services.registry.models("synthesizer")
         if found.provider.info.name == asked and services.registry.on_disk(found)
     ]
-    return of_provider or [
-        services.registry.resolve("synthesizer", asked, setting=services.settings.tts.model)
-    ]
+    return of_provider or [services.registry.resolve("synthesizer", asked, setting=services.settings.tts.model)]
 
 
 def _voices(services: Services, found: Resolved) -> list[VoiceObject]:
@@ -205,5 +198,3 @@ def _status(fleet: Fleet | None) -> str:
 def _unix(monotonic: float | None) -> float | None:
     """Turn the pool's monotonic time into Unix seconds."""
     return None if monotonic is None else round(time.time() - (time.monotonic() - monotonic), 3)
-
-

@@ -6,8 +6,8 @@ from typing import Literal
 
 from litestar import Controller, Response, get
 
-from ..services import Services
-from ..wire.models import Health, Readiness
+from open_speech_api.services import Services
+from open_speech_api.wire.models import Health, Readiness
 
 
 class HealthController(Controller):

@@ -10,9 +10,8 @@ from litestar import Controller, MediaType, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.response import Redirect
 
+from open_speech_api.schema import Schema
 from open_speech_static import folder
-
-from ..schema import Schema
 
 STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src blob: 'self'; "
@@ -20,7 +19,7 @@ STRICT = (
 )
 """Content-Security-Policy of the page: nothing inline, nothing from elsewhere."""
 DOCS = STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
-"""Swagger UI sets styles on elements."""
+"""The explorer of the API sets styles on elements."""
 
 mimetypes.add_type("text/javascript", ".js")
 
@@ -56,7 +55,7 @@ async def _page(part: str, file: str, policy: str) -> Response[bytes]:
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return Response(
         await asyncio.to_thread(path.read_bytes),
-        media_type=f"{kind}; charset=utf-8" if kind.startswith("text/") else kind,
+        media_type=kind,
         headers={
             "content-security-policy": policy,
             "x-content-type-options": "nosniff",

@@ -9,13 +9,11 @@ from typing import Any
 from litestar import Controller, Response, post
 from litestar.response import Stream
 
-from open_speech_core.errors import FeatureNotSupported, ModelNotFound, OpenSpeechError
-
-from ..runtime.plan import SPEECH_RATE, SpeechPlan, check_speech, request_options, split_text
-from ..runtime.speech import Speech
-from ..services import Services
-from ..wire import events
-from ..wire.speech import (
+from open_speech_api.runtime.plan import SPEECH_RATE, SpeechPlan, check_speech, request_options, split_text
+from open_speech_api.runtime.speech import Speech
+from open_speech_api.services import Services
+from open_speech_api.wire import events
+from open_speech_api.wire.speech import (
     CONTENT_TYPES,
     SpeechFields,
     SpeechUsage,
@@ -24,6 +22,8 @@ from ..wire.speech import (
     decode_speech,
     decode_speech_query,
 )
+from open_speech_core.errors import FeatureNotSupported, ModelNotFound, OpenSpeechError
+
 from . import answers
 from .body import read_small
 from .waiting import AnyRequest, primed, while_connected
@@ -31,7 +31,15 @@ from .waiting import AnyRequest, primed, while_connected
 AUDIO_TOKENS_PER_S = 20
 CHARACTERS_PER_TOKEN = 4
 """OpenAI's rules of thumb; clients only show these numbers."""
-UNSUPPORTED = ("voice_design", "reference_audio", "clone_transcript", "voice_library_ref", "profile_id", "effects", "seed")
+UNSUPPORTED = (
+    "voice_design",
+    "reference_audio",
+    "clone_transcript",
+    "voice_library_ref",
+    "profile_id",
+    "effects",
+    "seed",
+)
 """Known fields that nothing installed here can honour yet; named in ``X-Ignored-Fields``."""
 
 
@@ -50,17 +58,15 @@ class SpeechController(Controller):
         query = decode_speech_query(dict(request.query_params))
         sse = fields.stream_format == "sse"
         plan = _plan(services, fields, sent, streamed=sse or query.stream is not False)
-        run = Speech(
-            plan, pool=services.pool, media=services.targets.encode, caller=request.scope["state"]["caller"]
-        )
+        run = Speech(plan, pool=services.pool, media=services.targets.encode, caller=request.scope["state"]["caller"])
         request.scope["state"]["model"] = plan.resolved.id
         if not plan.streamed:
             audio = await while_connected(request, _whole(run))
-            headers = answers.headers(run.spent, plan.ignored)
-            return Response(audio, media_type=CONTENT_TYPES[plan.format], headers=headers)
+            return Response(audio, headers=answers.headers(CONTENT_TYPES[plan.format], run.spent, plan.ignored))
         stream = await primed(request, _events(run, plan) if sse else run.chunks())
-        headers = answers.headers(run.spent, plan.ignored) | {"cache-control": "no-cache"}
-        return Stream(stream, media_type=events.CONTENT_TYPE if sse else CONTENT_TYPES[plan.format], headers=headers)
+        kind = events.CONTENT_TYPE if sse else CONTENT_TYPES[plan.format]
+        headers = answers.headers(kind, run.spent, plan.ignored) | {"cache-control": "no-cache"}
+        return Stream(stream, headers=headers)
 
 
 def _plan(services: Services, fields: SpeechFields, sent: Mapping[str, Any], *, streamed: bool) -> SpeechPlan:

@@ -10,19 +10,23 @@ from litestar import Controller, Response, post
 from litestar.response import Stream
 from msgspec import Struct, structs
 
-from open_speech_core.errors import OpenSpeechError
-from open_speech_core.types import Segment, Task
-
-from ..runtime.plan import Asked, Cutting, TranscriptionPlan, check_transcription, request_options
-from ..runtime.transcription import Transcription, Upload
-from ..services import Services
-from ..wire import events
-from ..wire.json_audio import read_json_audio
-from ..wire.multipart import Form, check_content_length, read_form
-from ..wire.joining import Deltas
-from ..wire.transcript import CONTENT_TYPES, Transcript, all_logprobs, render
-from ..wire.transcript_events import count_tokens, delta_event, done_event
-from ..wire.transcription import (
+from open_speech_api.runtime.plan import (
+    Asked,
+    Cutting,
+    TranscriptionPlan,
+    check_transcription,
+    request_options,
+)
+from open_speech_api.runtime.transcription import Transcription, Upload
+from open_speech_api.services import Services
+from open_speech_api.wire import events
+from open_speech_api.wire.fields import fitted
+from open_speech_api.wire.joining import Deltas
+from open_speech_api.wire.json_audio import read_json_audio
+from open_speech_api.wire.multipart import Form, check_content_length, read_form
+from open_speech_api.wire.transcript import CONTENT_TYPES, Transcript, all_logprobs, render
+from open_speech_api.wire.transcript_events import count_tokens, delta_event, done_event
+from open_speech_api.wire.transcription import (
     ResponseFormat,
     ServerVad,
     TranscriptionFields,
@@ -30,6 +34,9 @@ from ..wire.transcription import (
     decode_transcription,
     decode_translation,
 )
+from open_speech_core.errors import OpenSpeechError
+from open_speech_core.types import Segment, Task
+
 from . import answers
 from .body import Body
 from .waiting import AnyRequest, primed, while_connected
@@ -91,11 +98,11 @@ async def _serve(request: AnyRequest, services: Services, task: Task) -> Respons
                 granularities=job.fields.timestamp_granularities or ("segment",),
                 logprobs=job.logprobs,
             )
-            headers = answers.headers(run.spent, job.plan.ignored)
-            return Response(body, media_type=CONTENT_TYPES[job.format], headers=headers)
+            headers = answers.headers(CONTENT_TYPES[job.format], run.spent, job.plan.ignored)
+            return Response(body, headers=headers)
         stream = await primed(request, _events(run, job, stack.pop_all()))
-        headers = answers.headers(run.spent, job.plan.ignored) | {"cache-control": "no-cache"}
-        return Stream(stream, media_type=events.CONTENT_TYPE, headers=headers)
+        headers = answers.headers(events.CONTENT_TYPE, run.spent, job.plan.ignored) | {"cache-control": "no-cache"}
+        return Stream(stream, headers=headers)
 
 
 async def _read(request: AnyRequest, services: Services, stack: ExitStack) -> Form:
@@ -129,13 +136,16 @@ def _plan(services: Services, form: Form, task: Task, query: Mapping[str, Any]) 
         temperature=fields.temperature,
         word_timestamps="word" in (fields.timestamp_granularities or ()),
         logprobs="logprobs" in (fields.include or ()),
-        diarize=bool(fields.diarize) or fields.response_format == "diarized_json",
+        speakers=_asks_for_speakers(fields),
     )
-    resolved = services.registry.resolve(
-        "transcriber", fields.model or "", setting=services.settings.stt.model
-    )
+    resolved = services.registry.resolve("transcriber", fields.model or "", setting=services.settings.stt.model)
     check_transcription(resolved, asked)
-    options, ignored = request_options(services.registry, resolved, form.fields, strict=False)
+    options, ignored = request_options(
+        services.registry,
+        resolved,
+        {**form.fields, **fitted(resolved.provider.RequestOptions, form.fields)},
+        strict=False,
+    )
     plan = TranscriptionPlan(
         resolved=resolved,
         target=services.targets.engine(resolved),
@@ -150,6 +160,12 @@ def _plan(services: Services, form: Form, task: Task, query: Mapping[str, Any]) 
         ignored=ignored,
     )
     return _Job(plan=plan, form=form, fields=fields)
+
+
+def _asks_for_speakers(fields: TranscriptionFields) -> str | None:
+    if fields.diarize:
+        return "diarize"
+    return "response_format" if fields.response_format == "diarized_json" else None
 
 
 def _as_transcription(fields: TranslationFields) -> TranscriptionFields:
@@ -167,9 +183,7 @@ def _cutting(services: Services, fields: TranscriptionFields) -> Cutting:
     strategy = fields.chunking_strategy
     if not isinstance(strategy, ServerVad):
         return cutting
-    return structs.replace(
-        cutting, threshold=strategy.threshold, min_silence_ms=strategy.silence_duration_ms
-    )
+    return structs.replace(cutting, threshold=strategy.threshold, min_silence_ms=strategy.silence_duration_ms)
 
 
 async def _whole(run: Transcription, task: Task) -> Transcript:

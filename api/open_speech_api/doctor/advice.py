@@ -88,13 +88,10 @@ def _default(part: KindReport, settings: Settings, report: Report) -> Iterator[F
     if part.device == "cpu" and max(model.size_mb, model.memory_mb) > LARGE_MB:
         yield _slow(f"{title}: {model.id} is large for a CPU and may take longer than the audio lasts")
     if part.device.startswith("cuda") and not report.machine.gpus:
-        yield _problem(
-            f"{title}: device {part.device} is set, and no NVIDIA GPU was found: loading will fail"
-        )
+        yield _problem(f"{title}: device {part.device} is set, and no NVIDIA GPU was found: loading will fail")
     if part.device == "cpu" and 0 < report.machine.memory_mb < model.memory_mb:
         yield _problem(
-            f"{title}: {model.id} needs about {model.memory_mb} MB of memory, "
-            f"{report.machine.memory_mb} MB are free"
+            f"{title}: {model.id} needs about {model.memory_mb} MB of memory, {report.machine.memory_mb} MB are free"
         )
     if part.voice is not None and settings.tts.voice not in (None, part.voice):
         yield _note(f"TTS_VOICE = {settings.tts.voice!r}: {model.id} has no such voice; {part.voice} speaks")
@@ -105,9 +102,7 @@ def _missing(id: str, size_mb: int, auto_download: bool) -> Finding:
     command = f"open-speech models download {id}"
     if auto_download:
         return _slow(f"the first request waits for the weights of {id}{size}. Fetch them now: {command}")
-    return _problem(
-        f"the weights of {id}{size} are not here and OS_AUTO_DOWNLOAD is off. Fetch them: {command}"
-    )
+    return _problem(f"the weights of {id}{size} are not here and OS_AUTO_DOWNLOAD is off. Fetch them: {command}")
 
 
 def _names(settings: Settings, registry: Registry) -> Iterator[Finding]:
@@ -131,23 +126,15 @@ def _hardware(report: Report, settings: Settings) -> Iterator[Finding]:
     if machine.cores == 1:
         yield _slow("there is one core: a request waits while another runs")
     if cores > machine.cores:
-        yield _slow(
-            f"OS_CORES = {cores}, but only {machine.cores} may be used: engines will disturb each other"
-        )
+        yield _slow(f"OS_CORES = {cores}, but only {machine.cores} may be used: engines will disturb each other")
     if threads is not None and threads > cores:
-        yield _slow(
-            f"OS_WORKER_THREADS = {threads}, but there are {cores} cores: threads will wait for each other"
-        )
+        yield _slow(f"OS_WORKER_THREADS = {threads}, but there are {cores} cores: threads will wait for each other")
     if machine.load > machine.cores:
         yield _slow(f"the machine is busy: {machine.load} processes want its {machine.cores} cores just now")
     if settings.server.placement == "inline":
-        yield _slow(
-            "OS_PLACEMENT = inline: engines share the server's process, so their thread pools are not bounded"
-        )
+        yield _slow("OS_PLACEMENT = inline: engines share the server's process, so their thread pools are not bounded")
     if _has("torch") and not machine.gpus and "+cpu" not in _version("torch"):
-        yield _note(
-            "PyTorch with CUDA is installed on a machine without a GPU: its CPU build takes far less disk"
-        )
+        yield _note("PyTorch with CUDA is installed on a machine without a GPU: its CPU build takes far less disk")
 
 
 def _disk(report: Report) -> Iterator[Finding]:
@@ -161,9 +148,7 @@ def _disk(report: Report) -> Iterator[Finding]:
 
 def _openness(settings: Settings) -> Iterator[Finding]:
     if not settings.server.api_keys and not is_loopback(settings.server.host):
-        yield _note(
-            f"OS_HOST = {settings.server.host} without OS_API_KEY: whoever reaches the server can use it"
-        )
+        yield _note(f"OS_HOST = {settings.server.host} without OS_API_KEY: whoever reaches the server can use it")
 
 
 def _has(name: str) -> bool:

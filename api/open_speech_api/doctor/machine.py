@@ -59,9 +59,7 @@ def _available(meminfo: Path) -> int | None:
         lines = meminfo.read_text().splitlines()
     except OSError:
         return None
-    sizes = {
-        name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines) if rest.strip()
-    }
+    sizes = {name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines) if rest.strip()}
     return int(sizes["MemAvailable"]) * 1024 if "MemAvailable" in sizes else None
 
 

@@ -50,7 +50,7 @@ CODECS: dict[Compressed, Codec] = {
         encoder="libopus",
         sample_format="flt",
         bit_rate=64_000,
-        rates=(48_000,),
+        
         # In microseconds: FFmpeg would hold a page for a second.
         options={"page_duration": "100000"},
     ),
@@ -80,44 +80,46 @@ class CompressedEncoder:
         self._frames = 0
         self._held = format == "flac" and not streamed
         self._sink = _Patched() if self._held else _Pipe()
-        self._container: OutputContainer | None = av.open(
+        container = av.open(
             self._sink,
             "w",
             format=codec.muxer,
             options={"fflags": "+bitexact+flush_packets", **codec.options},
         )
-        stream = self._container.add_stream(
+        stream = container.add_stream(
             codec.encoder, rate, layout="mono", format=codec.sample_format, bit_rate=_bit_rate(codec, rate)
         )
-        self._stream = cast("AudioStream", stream)
-        self._container.start_encoding()
+        container.start_encoding()
+        self._open: tuple[OutputContainer, AudioStream] | None = (container, cast("AudioStream", stream))
 
     def feed(self, samples: Float32) -> bytes:
         """Take samples, give the bytes that are ready."""
-        if self._container is None or not len(samples):
+        if self._open is None or not len(samples):
             return b""
+        container, stream = self._open
         array = to_int16(samples) if self._format == "s16" else samples
         frame = av.AudioFrame.from_ndarray(array.reshape(1, -1), format=self._format, layout="mono")
         frame.sample_rate = self._rate
         frame.time_base = Fraction(1, self._rate)
         frame.pts = self._frames
         self._frames += len(samples)
-        self._container.mux(self._stream.encode(frame))
+        container.mux(stream.encode(frame))
         return b"" if self._held else self._sink.take()
 
     def finish(self) -> bytes:
         """Give the tail: what the codec held back, and the container's end."""
-        if self._container is None:
+        if self._open is None:
             return b""
-        self._container.mux(self._stream.encode(None))
+        container, stream = self._open
+        container.mux(stream.encode(None))
         self.close()
         return self._sink.take()
 
     def close(self) -> None:
         """Free codec and container."""
-        container, self._container = self._container, None
-        if container is not None:
-            container.close()
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened[0].close()
 
 
 class _Pipe:

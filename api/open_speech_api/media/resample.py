@@ -21,9 +21,7 @@ class Resampler:
 
     def __init__(self, source: int, target: int) -> None:
         self.source = source
-        self._stream = (
-            None if source == target else soxr.ResampleStream(source, target, 1, "float32", QUALITY)
-        )
+        self._stream = None if source == target else soxr.ResampleStream(source, target, 1, "float32", QUALITY)
 
     def feed(self, samples: Float32) -> Float32:
         """Take samples at ``source``, give those at ``target`` that are ready."""

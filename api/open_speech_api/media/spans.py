@@ -134,16 +134,17 @@ class SpanCutter:
         start = self._region
         if start is None or stop - start < self._min_speech:
             return
+        if self._span is not None and self._filled is not None and self._over(self._span, stop):
+            self._end_span((self._filled + start) // 2)
         if self._span is None:
             self._span = max(start - self._pad, self._done)
-        while self._limit is not None and stop - self._span > self._limit:
-            if self._filled is not None:
-                self._end_span((self._filled + start) // 2)
-                self._span = max(start - self._pad, self._done)
-            else:
-                cut = self._best_cut(self._span, self._limit)
-                self._give(self._span, cut)
-                self._span = cut
+        while self._filled is None and self._over(self._span, stop):
+            cut = self._best_cut(self._span, self._limit or 0)
+            self._give(self._span, cut)
+            self._span = cut
+
+    def _over(self, start: int, stop: int) -> bool:
+        return self._limit is not None and stop - start > self._limit
 
     def _end_span(self, latest: int) -> None:
         """Give the span being filled, padded, but not beyond ``latest``."""

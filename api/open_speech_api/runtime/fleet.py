@@ -188,9 +188,7 @@ class Fleet:
                 claimed = True
                 return replica
         except TimeoutError:
-            raise QueueFull(
-                f"no engine was free within {limit_s:g} s", retry_after_s=self.estimate_s()
-            ) from None
+            raise QueueFull(f"no engine was free within {limit_s:g} s", retry_after_s=self.estimate_s()) from None
         finally:
             if not claimed:
                 self._queue.remove(waiter)
@@ -276,21 +274,10 @@ class Fleet:
                 self.leave()
 
     async def _start(self) -> None:
+        worker: Worker | None = None
         error: OpenSpeechError | None = None
         try:
-            if not self.replicas:
-                await self._room(self)
-            worker = self._make(self.target)
-            try:
-                await worker.start()
-                if self.target.download:
-                    async for _ in worker.download(self.target.spec):
-                        """Each progress keeps the watchdog quiet."""
-                await worker.load(self.target.spec)
-            except BaseException:
-                worker.ending = True
-                worker.kill()
-                raise
+            worker = await self._load()
         except OpenSpeechError as raised:
             error = raised
             log.warning("%s could not be loaded: %s", self.target.key, raised.message)
@@ -299,14 +286,31 @@ class Fleet:
             error = WorkerDied("a worker could not be started")
         finally:
             self._starting = None
-        if error is not None:
-            self._failed(error)
+        if worker is None:
+            self._failed(error or WorkerDied("a worker could not be started"))
             return
         replica = Replica(worker, self._clock())
         self.replicas.append(replica)
         self.loaded_at = self.loaded_at or self._clock()
         self._spawn(self._watch(replica))
         self._dispatch()
+
+    async def _load(self) -> Worker:
+        """Start a worker and make its engine; whatever fails, the worker is gone."""
+        if not self.replicas:
+            await self._room(self)
+        worker = self._make(self.target)
+        try:
+            await worker.start()
+            if self.target.download:
+                async for _ in worker.download(self.target.spec):
+                    """Each progress keeps the watchdog quiet."""
+            await worker.load(self.target.spec)
+        except BaseException:
+            worker.ending = True
+            worker.kill()
+            raise
+        return worker
 
     def _failed(self, error: OpenSpeechError) -> None:
         """Tell everyone who waits, unless other replicas serve them."""

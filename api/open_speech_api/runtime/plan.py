@@ -74,16 +74,17 @@ class Asked(Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     word_timestamps: bool = False
     logprobs: bool = False
-    diarize: bool = False
+    speakers: str | None = None
+    """Name of the field that asked who spoke."""
 
 
 def check_transcription(resolved: Resolved, asked: Asked) -> None:
     """Raise what this model cannot do: ``FeatureNotSupported`` or ``InvalidRequest``."""
     model = resolved.model
-    if asked.diarize:
+    if asked.speakers:
         raise FeatureNotSupported(
             "no diarizer is installed, so speakers cannot be told apart; leave out diarize and diarized_json",
-            param="response_format",
+            param=asked.speakers,
         )
     if asked.task == "translate" and not model.translates:
         raise FeatureNotSupported(
@@ -92,7 +93,8 @@ def check_transcription(resolved: Resolved, asked: Asked) -> None:
     if asked.language and model.languages and asked.language not in model.languages:
         known = ", ".join(model.languages[:20])
         raise InvalidRequest(
-            f"model {model.id!r} does not know language {asked.language!r}; it knows {known}", param="language"
+            f"model {model.id!r} does not know language {asked.language!r}; it knows {known}",
+            param="language",
         )
 
 
@@ -108,7 +110,9 @@ def request_options(
     """Read the chosen provider's own fields, and name those that only other providers know."""
     own = resolved.provider.RequestOptions
     others = [
-        provider.RequestOptions for _, provider in registry.of_kind(resolved.model.kind) if provider is not resolved.provider
+        provider.RequestOptions
+        for _, provider in registry.of_kind(resolved.model.kind)
+        if provider is not resolved.provider
     ]
     options = decode_request_options(own, fields, strict=strict)
     return options, tuple(ignored_fields(own, others, fields))

@@ -67,9 +67,7 @@ class Pool:
         """Refuse before a body is read when every fleet of the kind is full. Raises ``QueueFull``."""
         fleets = [fleet for fleet in self.fleets() if fleet.target.spec.kind == kind and fleet.replicas]
         if fleets and all(fleet.waiting >= self._policy.queue_max for fleet in fleets):
-            raise QueueFull(
-                "too many requests are waiting", retry_after_s=min(fleet.estimate_s() for fleet in fleets)
-            )
+            raise QueueFull("too many requests are waiting", retry_after_s=min(fleet.estimate_s() for fleet in fleets))
 
     async def unload(self, key: str) -> bool:
         """End a model's workers. False when none was loaded."""
@@ -123,7 +121,8 @@ class Pool:
                 continue
             if self._clock() >= deadline:
                 raise Unavailable(
-                    f"{limit} models are loaded and in use, and no more may be", retry_after_s=wanted.estimate_s()
+                    f"{limit} models are loaded and in use, and no more may be",
+                    retry_after_s=wanted.estimate_s(),
                 )
             self._left.clear()
             with suppress(TimeoutError):
@@ -163,9 +162,7 @@ class Ticket:
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[Worker]:
         """Hold one lane of a replica."""
-        replica = await self._fleet.lease(
-            caller=self._caller, live=self._live, first=self._first, spent=self.spent
-        )
+        replica = await self._fleet.lease(caller=self._caller, live=self._live, first=self._first, spent=self.spent)
         self._first = False
         since = time.monotonic()
         try:
@@ -179,7 +176,10 @@ class Ticket:
         while True:
             sent = False
             try:
-                async with self.lease() as worker, aclosing(worker.call(request, self.spent, credit=credit)) as items:
+                async with (
+                    self.lease() as worker,
+                    aclosing(worker.call(request, self.spent, credit=credit)) as items,
+                ):
                     async for item in items:
                         sent = True
                         yield item

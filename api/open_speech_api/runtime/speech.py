@@ -39,9 +39,7 @@ class Speech:
         ):
             ticket.prepare()
             async with media.lease() as encoder:
-                session = await encoder.open(
-                    EncodeConfig(format=plan.format, rate=plan.rate, streamed=plan.streamed)
-                )
+                session = await encoder.open(EncodeConfig(format=plan.format, rate=plan.rate, streamed=plan.streamed))
                 try:
                     for piece in plan.pieces:
                         async with aclosing(self._speak(ticket, session, piece)) as chunks:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from open_speech_api.settings import Settings
 from open_speech_core.errors import ModelNotFound, WeightsMissing
 from open_speech_core.options import environment_allowed
 from open_speech_core.registry import Registry, Resolved
 from open_speech_core.types import EngineSpec, LoadSpec, Model
 
-from ..settings import Settings
 from .cores import usable_cores
 from .fleet import Target
 from .plan import Cutting

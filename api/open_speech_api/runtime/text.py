@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 
 import sentencex
 
@@ -19,12 +20,17 @@ _CLAUSE = re.compile(r"[,;:\u2013\u2014\u3001\uff0c\uff1b](?=\s|$)|[\u3001\uff0c
 def pieces(text: str, language: str | None = None) -> list[str]:
     """Split ``text`` into sentences, long ones at clauses; nothing that can be spoken is dropped."""
     found: list[str] = []
-    for sentence in sentencex.segment(language or "en", text):
+    for sentence in _sentences(language or "en", text):
         rest = " ".join(sentence.split())
         while rest:
             piece, rest = _cut(rest, PIECE_CHARS if found else FIRST_PIECE_CHARS)
             found.append(piece)
     return [piece for piece in found if any(character.isalnum() for character in piece)] or found[:1]
+
+
+def _sentences(language: str, text: str) -> list[str]:
+    segment: Callable[[str, str], Iterable[str]] = getattr(sentencex, "segment")  # noqa: B009 - the package is untyped
+    return list(segment(language, text))
 
 
 def _cut(text: str, limit: int) -> tuple[str, str]:

@@ -39,7 +39,14 @@ class Transcription:
     """One plan at work on one upload. ``language`` and ``duration_s`` are known as it runs."""
 
     def __init__(
-        self, plan: TranscriptionPlan, upload: Upload, *, pool: Pool, media: Target, caller: str, live: bool = False
+        self,
+        plan: TranscriptionPlan,
+        upload: Upload,
+        *,
+        pool: Pool,
+        media: Target,
+        caller: str,
+        live: bool = False,
     ) -> None:
         self.spent = Spent()
         self.language = plan.language
@@ -57,9 +64,7 @@ class Transcription:
         Closing this generator frees the engine within one step. Raises any error of the tree.
         """
         spans: asyncio.Queue[Span | Decoded | BaseException] = asyncio.Queue()
-        with self._pool.ticket(
-            self._plan.target, caller=self._caller, live=self._live, spent=self.spent
-        ) as ticket:
+        with self._pool.ticket(self._plan.target, caller=self._caller, live=self._live, spent=self.spent) as ticket:
             ticket.prepare()
             decoding = asyncio.create_task(self._decode(spans))
             try:
@@ -127,6 +132,8 @@ class Transcription:
                         self.language = self.language or language
                     case Segment():
                         yield shifted(item, span.offset / rate)
+                    case _:
+                        continue
 
 
 def shifted(segment: Segment, by_s: float) -> Segment:

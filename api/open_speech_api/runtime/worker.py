@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections.abc import AsyncGenerator
-from typing import Any
 
 from msgspec import Struct
 
-from open_speech_core.errors import LoadFailed, OpenSpeechError, ProtocolError, StepTimeout, WorkerDied, from_info
+from open_speech_core.errors import LoadFailed, OpenSpeechError, ProtocolError, Unavailable, WorkerDied, from_info
 from open_speech_core.types import Config, Description, EngineSpec, Item, Loaded, Request
 from open_speech_core.worker import protocol as p
 
 from .links import Link
+from .mailbox import Box, Mailboxes
 
-log = logging.getLogger(__name__)
 worker_log = logging.getLogger("open_speech.worker")
 
 CREDIT_ITEMS = 4
@@ -41,20 +39,6 @@ class Spent(Struct, kw_only=True):
     encode_ms: float = 0.0
 
 
-class Dead(Struct, frozen=True, kw_only=True):
-    """Put in every mailbox when the worker has ended."""
-
-    error: OpenSpeechError
-
-
-class _Box:
-    """Frames of one call or session, for the coroutine that awaits them."""
-
-    def __init__(self) -> None:
-        self.queue: asyncio.Queue[p.FromWorker | Dead] = asyncio.Queue()
-        self.abandoned = False
-
-
 class Worker:
     """A runner behind a link, with one engine. Everything here belongs to the event loop."""
 
@@ -63,22 +47,24 @@ class Worker:
         self.alive = False
         self.ending = False
         """True once it was told to end, so that its end is no death."""
+        self.gone = asyncio.Event()
         self._link = link
         self._limits = limits
-        self._boxes: dict[int, _Box] = {}
-        self._ids = itertools.count(1)
+        self._boxes = Mailboxes(self.kill)
         self._error: OpenSpeechError = WorkerDied("the worker that did this ended unexpectedly; try again")
         self._hello: asyncio.Future[p.Hello] = asyncio.get_running_loop().create_future()
-        self._settled = asyncio.Event()
-        self._settled.set()
-        self.gone = asyncio.Event()
 
     @property
     def pid(self) -> int | None:
         return self._link.pid
 
     async def start(self) -> None:
-        """Start the process and greet it. Raises ``LoadFailed`` when it does not answer or speaks another protocol."""
+        """Start the process and greet it.
+
+        Raises:
+            LoadFailed: it cannot be started, does not answer, or speaks another protocol.
+            WorkerDied: it ended before it said hello.
+        """
         try:
             await self._link.start(self._take, self._end)
         except OSError as error:
@@ -96,87 +82,99 @@ class Worker:
 
     async def load(self, spec: EngineSpec) -> Loaded:
         """Make the engine; progress keeps the watchdog quiet. Raises what the load raised."""
-        call, box = self._open_box()
-        self._link.send(p.Load(call=call, engine=spec))
+        box = self._open_box()
+        self._link.send(p.Load(call=box.call, engine=spec))
         try:
             while True:
-                match await self._next(box, self._limits.load_s, "loading the model"):
+                match await self._boxes.next(box, self._limits.load_s, "loading the model"):
                     case p.Ready(loaded=loaded):
                         self.loaded = loaded
                         return loaded
                     case p.Failed(error=error):
                         raise from_info(error)
+                    case _:
+                        continue
         finally:
-            self._close_box(call)
+            self._boxes.close(box)
 
     async def download(self, spec: EngineSpec) -> AsyncGenerator[p.Progress, None]:
         """Fetch a model's weights, giving progress as it comes."""
-        call, box = self._open_box()
-        self._link.send(p.Download(call=call, engine=spec))
+        box = self._open_box()
+        self._link.send(p.Download(call=box.call, engine=spec))
         try:
             while True:
-                match await self._next(box, self._limits.load_s, "downloading"):
+                match await self._boxes.next(box, self._limits.load_s, "downloading"):
                     case p.Progress() as progress:
                         yield progress
                     case p.Done():
                         return
                     case p.Failed(error=error):
                         raise from_info(error)
+                    case _:
+                        continue
         finally:
-            self._close_box(call)
+            self._boxes.close(box)
 
     async def describe(self, plugin: str) -> list[Description]:
         """Ask what a plugin provides in the worker's environment."""
-        call, box = self._open_box()
-        self._link.send(p.Describe(call=call, plugin=plugin))
+        box = self._open_box()
+        self._link.send(p.Describe(call=box.call, plugin=plugin))
         found: list[Description] = []
         try:
             while True:
-                match await self._next(box, self._limits.load_s, "describing"):
+                match await self._boxes.next(box, self._limits.load_s, "describing"):
                     case p.ItemFrame(item=Description() as description):
                         found.append(description)
                     case p.Done():
                         return found
                     case p.Failed(error=error):
                         raise from_info(error)
+                    case _:
+                        continue
         finally:
-            self._close_box(call)
+            self._boxes.close(box)
 
     async def call(
         self, request: Request, spent: Spent | None = None, *, credit: int = CREDIT_ITEMS
     ) -> AsyncGenerator[Item, None]:
-        """Run a generator call; closing this generator cancels it. ``spent.engine_ms`` grows at its end."""
-        call, box = self._open_box()
-        self._link.send(p.Call(call=call, request=request, credit=credit))
+        """Run a generator call; closing this generator cancels it. ``spent.engine_ms`` grows with it."""
+        box = self._open_box()
+        self._link.send(p.Call(call=box.call, request=request, credit=credit))
         spent = spent or Spent()
         before_ms = spent.engine_ms
         ended = False
         try:
             while True:
-                frame = await self._next(box, self._limits.step_s, "the engine's step")
-                match frame:
+                match await self._boxes.next(box, self._limits.step_s, "the engine's step"):
                     case p.ItemFrame(item=item, engine_ms=engine_ms):
                         spent.engine_ms = before_ms + engine_ms
                         yield item
-                        self._link.send(p.Credit(call=call, items=1))
-                    case p.Done(engine_ms=engine_ms) | p.Failed(engine_ms=engine_ms):
+                        self._link.send(p.Credit(call=box.call, items=1))
+                    case p.Done(engine_ms=engine_ms):
                         ended = True
                         spent.engine_ms = before_ms + engine_ms
-                        if isinstance(frame, p.Failed):
-                            raise from_info(frame.error)
                         return
+                    case p.Failed(error=error, engine_ms=engine_ms):
+                        ended = True
+                        spent.engine_ms = before_ms + engine_ms
+                        if error.code == "cancelled":
+                            # We cancel by closing, so somebody else ended the engine.
+                            raise Unavailable("the model was unloaded while it worked; try again")
+                        raise from_info(error)
+                    case _:
+                        continue
         finally:
             if ended or not self.alive:
-                self._close_box(call)
+                self._boxes.close(box)
             else:
                 box.abandoned = True
-                self._link.send(p.Cancel(call=call))
+                self._link.send(p.Cancel(call=box.call))
 
     async def open(self, config: Config) -> WorkerSession:
         """Open a session of the engine."""
-        call, box = self._open_box()
-        session = WorkerSession(self, call, box)
-        self._link.send(p.Open(call=call, config=config))
+        box = self._open_box()
+        session = WorkerSession(self._link, self._boxes, box, self._limits)
+        self._link.send(p.Open(call=box.call, config=config))
         try:
             await session.settle()
         except BaseException:
@@ -186,10 +184,10 @@ class Worker:
 
     def settled(self) -> bool:
         """Say whether every call it was given has ended, cancelled ones included."""
-        return self._settled.is_set()
+        return self._boxes.settled.is_set()
 
     async def wait_settled(self) -> None:
-        await self._settled.wait()
+        await self._boxes.settled.wait()
 
     def end(self) -> None:
         """Let it end: its calls are cancelled, the engine closed, the memory back."""
@@ -202,32 +200,10 @@ class Worker:
             self._error = error
         self._link.kill()
 
-    # frames
-
-    def _open_box(self) -> tuple[int, _Box]:
+    def _open_box(self) -> Box:
         if not self.alive:
             raise self._error
-        call = next(self._ids)
-        box = self._boxes[call] = _Box()
-        self._settled.clear()
-        return call, box
-
-    def _close_box(self, call: int) -> None:
-        self._boxes.pop(call, None)
-        if not self._boxes:
-            self._settled.set()
-
-    async def _next(self, box: _Box, limit_s: float, doing: str) -> p.FromWorker:
-        try:
-            async with asyncio.timeout(limit_s):
-                frame = await box.queue.get()
-        except TimeoutError:
-            error = StepTimeout(f"{doing} showed no progress for {limit_s:g} s and was stopped")
-            self.kill(error)
-            raise error from None
-        if isinstance(frame, Dead):
-            raise frame.error
-        return frame
+        return self._boxes.open()
 
     def _take(self, frame: p.FromWorker) -> None:
         match frame:
@@ -239,63 +215,48 @@ class Worker:
             case p.Pong():
                 pass
             case _:
-                self._deliver(frame)
-
-    def _deliver(self, frame: p.ItemFrame | p.Ready | p.Progress | p.Done | p.Failed) -> None:
-        box = self._boxes.get(frame.call)
-        if box is None:
-            return
-        if not box.abandoned:
-            box.queue.put_nowait(frame)
-        elif isinstance(frame, p.Done | p.Failed):
-            self._close_box(frame.call)
+                self._boxes.deliver(frame)
 
     def _end(self) -> None:
         self.alive = False
         if not self._hello.done():
             self._hello.set_exception(WorkerDied("a worker ended before it said hello"))
+            # Nobody may be waiting for it any more.
             self._hello.exception()
-        beside = len(self._boxes) > 1
-        for box in self._boxes.values():
-            error = type(self._error)(self._error.message)
-            if isinstance(error, WorkerDied):
-                error.beside = beside
-            box.queue.put_nowait(Dead(error=error))
-        self._boxes.clear()
-        self._settled.set()
+        self._boxes.end(self._error)
         self.gone.set()
 
 
 class WorkerSession:
     """One caller's session of an engine; used by one coroutine at a time."""
 
-    def __init__(self, worker: Worker, call: int, box: _Box) -> None:
+    def __init__(self, link: Link, boxes: Mailboxes, box: Box, limits: Limits) -> None:
         self.engine_ms = 0.0
-        self._worker = worker
-        self._call = call
+        self._link = link
+        self._boxes = boxes
         self._box = box
+        self._limits = limits
 
     async def feed(self, data: bytes, rate: int) -> list[Item]:
         """Feed little-endian float32 mono; give what came of it."""
-        self._worker._link.send(p.Feed(call=self._call, data=data, rate=rate))
+        self._link.send(p.Feed(call=self._box.call, data=data, rate=rate))
         return await self.settle()
 
     async def flush(self) -> list[Item]:
         """Give the tail."""
-        self._worker._link.send(p.Flush(call=self._call))
+        self._link.send(p.Flush(call=self._box.call))
         return await self.settle()
 
     def close(self) -> None:
         """End the session; may be called again."""
-        if self._worker._boxes.get(self._call) is self._box:
-            self._worker._link.send(p.Close(call=self._call))
-            self._worker._close_box(self._call)
+        if self._boxes.close(self._box):
+            self._link.send(p.Close(call=self._box.call))
 
     async def settle(self) -> list[Item]:
         """Gather items up to the end of one step."""
         items: list[Item] = []
         while True:
-            frame: Any = await self._worker._next(self._box, self._worker._limits.step_s, "the session's step")
+            frame = await self._boxes.next(self._box, self._limits.step_s, "the session's step")
             match frame:
                 case p.ItemFrame(item=item):
                     items.append(item)

@@ -26,11 +26,7 @@ def make_workers(environ: Mapping[str, str], limits: Limits) -> Callable[[Target
 
 def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Filter the server's environment to what every worker may see."""
-    return {
-        name: value
-        for name, value in environ.items()
-        if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
-    }
+    return {name: value for name, value in environ.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)}
 
 
 def thread_environment(threads: int) -> dict[str, str]:

@@ -35,9 +35,7 @@ def ensure_certificate(folder: Path, hosts: Sequence[str], now: datetime) -> tup
         keyfile.chmod(0o600)
         return certfile, keyfile
     key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     _write(keyfile, pem, 0o600)
     _write(certfile, _sign(key, hosts, now).public_bytes(serialization.Encoding.PEM), 0o644)
     return certfile, keyfile

@@ -17,10 +17,9 @@ from typing import Any, TypeAlias, cast
 import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from open_speech_api.settings import Settings
+from open_speech_api.wire.errors import Envelope, ErrorBody
 from open_speech_core.types import Event
-
-from ..settings import Settings
-from ..wire.errors import Envelope, ErrorBody
 
 log = logging.getLogger("open_speech.requests")
 
@@ -147,6 +146,7 @@ class Numbered:
                 *raw["headers"],
                 (b"x-request-id", self._id),
                 (b"openai-processing-ms", b"%d" % self.elapsed_ms()),
+                (b"server-timing", b"total;dur=%.1f" % self.elapsed_ms()),
             ]
         await self._send(message)
 

@@ -28,16 +28,15 @@ class ServerSettings(Section, frozen=True, kw_only=True):
 
     prefix: ClassVar[str] = "OS_"
 
-    host: (
-        Annotated[str, Meta(description="Address to listen on. Unset: 127.0.0.1; the image sets 0.0.0.0.")]
-        | None
-    ) = None
+    host: Annotated[str, Meta(description="Address to listen on. Unset: 127.0.0.1; the image sets 0.0.0.0.")] | None = (
+        None
+    )
     port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8100
     api_key: (
         Annotated[
             str,
             Meta(
-                description="Key, or several with commas between, that callers send as `Authorization: Bearer`. "
+                description="Key, or several with commas between, that callers send as a Bearer token. "
                 "Unset: all is open; models are loaded, deleted and installed on loopback only.",
                 extra={"secret": True, "expects": "one or more keys separated by commas"},
             ),
@@ -66,23 +65,14 @@ class ServerSettings(Section, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    ssl_certfile: (
-        Annotated[str, Meta(description="Certificate chain, PEM. Goes with `OS_SSL_KEYFILE`.")] | None
-    ) = None
-    ssl_keyfile: Annotated[str, Meta(description="Private key, PEM. Goes with `OS_SSL_CERTFILE`.")] | None = (
-        None
-    )
+    ssl_certfile: Annotated[str, Meta(description="Certificate chain, PEM. Goes with `OS_SSL_KEYFILE`.")] | None = None
+    ssl_keyfile: Annotated[str, Meta(description="Private key, PEM. Goes with `OS_SSL_CERTFILE`.")] | None = None
     data_dir: (
-        Annotated[
-            str, Meta(description="Where data is kept. Unset: the user's data folder; `/data` in the image.")
-        ]
+        Annotated[str, Meta(description="Where data is kept. Unset: the user's data folder; `/data` in the image.")]
         | None
     ) = None
     providers_dir: (
-        Annotated[
-            str, Meta(description="Where providers are installed. Unset: `providers` in the data folder.")
-        ]
-        | None
+        Annotated[str, Meta(description="Where providers are installed. Unset: `providers` in the data folder.")] | None
     ) = None
     run_dir: (
         Annotated[
@@ -95,17 +85,13 @@ class ServerSettings(Section, frozen=True, kw_only=True):
         Literal["workers", "inline"],
         Meta(description="Run engines in own processes, or on threads of the server (tiny devices)."),
     ] = "workers"
-    queue_max: Annotated[
-        int, Meta(ge=1, description="Requests that may wait for a model; one more: 503.")
-    ] = 64
+    queue_max: Annotated[int, Meta(ge=1, description="Requests that may wait for a model; one more: 503.")] = 64
     queue_wait_s: Annotated[
         float, Meta(gt=0, le=86_400, description="Seconds a request may wait for its turn; longer: 503.")
     ] = 120.0
     step_timeout_s: Annotated[
         float,
-        Meta(
-            gt=0, le=86_400, description="Seconds an engine may show no progress before it is stopped: 504."
-        ),
+        Meta(gt=0, le=86_400, description="Seconds an engine may show no progress before it is stopped: 504."),
     ] = 120.0
     load_timeout_s: Annotated[
         float, Meta(gt=0, le=86_400, description="Seconds a model may take to load without any progress.")
@@ -114,12 +100,11 @@ class ServerSettings(Section, frozen=True, kw_only=True):
         float,
         Meta(ge=0, lt=10, description="Seconds that running requests have to finish when the server stops."),
     ] = 8.0
-    max_audio_s: Annotated[
-        float, Meta(gt=0, le=604_800, description="Longest audio of one request, in seconds.")
-    ] = 43_200.0
+    max_audio_s: Annotated[float, Meta(gt=0, le=604_800, description="Longest audio of one request, in seconds.")] = (
+        43_200.0
+    )
     cores: (
-        Annotated[int, Meta(ge=1, description="Cores that engines share. Unset: all the process may use.")]
-        | None
+        Annotated[int, Meta(ge=1, description="Cores that engines share. Unset: all the process may use.")] | None
     ) = None
     worker_threads: (
         Annotated[int, Meta(ge=1, description="Threads of one copy of a model. Unset: 1 on CPU.")] | None
@@ -190,8 +175,7 @@ class SttSettings(Section, frozen=True, kw_only=True):
     prefix: ClassVar[str] = "STT_"
 
     model: (
-        Annotated[str, Meta(description="Model when a request names none. Unset: `open-speech doctor` says.")]
-        | None
+        Annotated[str, Meta(description="Model when a request names none. Unset: `open-speech doctor` says.")] | None
     ) = None
     device: (
         Annotated[
@@ -205,14 +189,9 @@ class SttSettings(Section, frozen=True, kw_only=True):
         | None
     ) = None
     compute_type: (
-        Annotated[
-            str, Meta(description="Number format of weights, such as int8 or float16. Unset: by device.")
-        ]
-        | None
+        Annotated[str, Meta(description="Number format of weights, such as int8 or float16. Unset: by device.")] | None
     ) = None
-    model_dir: (
-        Annotated[str, Meta(description="Folder that models are looked for in and fetched to.")] | None
-    ) = None
+    model_dir: Annotated[str, Meta(description="Folder that models are looked for in and fetched to.")] | None = None
     preload_models: Annotated[tuple[str, ...], Meta(description="Models loaded at start.")] = ()
 
 
@@ -223,16 +202,11 @@ class TtsSettings(Section, frozen=True, kw_only=True):
 
     enabled: Annotated[bool, Meta(description="Offer text to speech at all.")] = True
     model: (
-        Annotated[str, Meta(description="Model when a request names none. Unset: `open-speech doctor` says.")]
-        | None
+        Annotated[str, Meta(description="Model when a request names none. Unset: `open-speech doctor` says.")] | None
     ) = None
-    voice: (
-        Annotated[str, Meta(description="Voice when a request names none. Unset: the model's first.")] | None
-    ) = None
+    voice: Annotated[str, Meta(description="Voice when a request names none. Unset: the model's first.")] | None = None
     speed: Annotated[float, Meta(ge=0.25, le=4, description="Speed when a request names none.")] = 1.0
-    default_format: Annotated[AudioFormat, Meta(description="Audio format when a request names none.")] = (
-        "mp3"
-    )
+    default_format: Annotated[AudioFormat, Meta(description="Audio format when a request names none.")] = "mp3"
     device: (
         Annotated[
             str,
@@ -244,9 +218,7 @@ class TtsSettings(Section, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    max_input_length: Annotated[
-        int, Meta(ge=1, description="Longest text of one request, in characters.")
-    ] = 4096
+    max_input_length: Annotated[int, Meta(ge=1, description="Longest text of one request, in characters.")] = 4096
     preload_models: Annotated[tuple[str, ...], Meta(description="Models loaded at start.")] = ()
 
 
@@ -256,12 +228,10 @@ class VadSettings(Section, frozen=True, kw_only=True):
     prefix: ClassVar[str] = "STT_VAD_"
 
     enabled: Annotated[bool, Meta(description="Leave out silence before recognition.")] = True
-    threshold: Annotated[
-        float, Meta(ge=0, le=1, description="Probability above which a moment is speech.")
-    ] = 0.5
-    min_speech_ms: Annotated[
-        int, Meta(ge=0, le=60_000, description="Shorter speech is ignored, in milliseconds.")
-    ] = 250
+    threshold: Annotated[float, Meta(ge=0, le=1, description="Probability above which a moment is speech.")] = 0.5
+    min_speech_ms: Annotated[int, Meta(ge=0, le=60_000, description="Shorter speech is ignored, in milliseconds.")] = (
+        250
+    )
     silence_ms: (
         Annotated[
             int,

@@ -73,7 +73,7 @@ def show(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, tuple):
+    if not isinstance(value, str | int | float):
         return ",".join(show(part) for part in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 

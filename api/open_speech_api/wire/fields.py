@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -110,9 +111,7 @@ def decode_fields(cls: type[StructT], fields: Mapping[str, FormValue]) -> Struct
         raise explained(cls, error, fields) from error
 
 
-def explained(
-    cls: type[Struct], error: msgspec.ValidationError, sent: Mapping[str, object]
-) -> InvalidRequest:
+def explained(cls: type[Struct], error: msgspec.ValidationError, sent: Mapping[str, object]) -> InvalidRequest:
     """Turn msgspec's sentence into one that names the field, what was sent and what may be sent."""
     param = failing_param(error)
     reason = readable(error)[:MESSAGE_LENGTH].replace("`", "").replace(" | null", "")
@@ -127,12 +126,11 @@ def explained(
 
 def _shown(value: object) -> str:
     """Repeat a short plain value; a list or an object may hold what somebody said."""
-    plain = (
-        isinstance(value, (str, int, float)) and len(str(value)) <= 40 and str(value)[:1] not in ("[", "{")
-    )
+    plain = isinstance(value, (str, int, float)) and len(str(value)) <= 40 and str(value)[:1] not in ("[", "{")
     return f"; {value!r} was sent" if plain else ""
 
 
+@lru_cache(maxsize=64)
 def _struct_type(cls: type[Struct]) -> inspect.StructType:
     info = inspect.type_info(cls)
     assert isinstance(info, inspect.StructType)

@@ -20,7 +20,7 @@ from open_speech_core.errors import InvalidRequest
 
 from .fields import FormValue
 from .multipart import Form
-from .spool import Spool, too_large
+from .spool import Spool, slices
 
 TEXT_BYTES = 64 * 1024
 """Longest text that stays in memory."""
@@ -30,7 +30,8 @@ PARAM = "input_audio"
 
 ParsedT = TypeVar("ParsedT")
 
-_QUOTE_OR_ESCAPE = re.compile(rb'["\\]')
+_TEXT = re.compile(rb'(?:[^"\\]|\\.)*+', re.DOTALL)
+"""A JSON text up to its closing quote; what is escaped is none."""
 
 
 async def read_json_audio(chunks: AsyncIterator[bytes], *, folder: Path, max_file_bytes: int) -> Form:
@@ -38,12 +39,12 @@ async def read_json_audio(chunks: AsyncIterator[bytes], *, folder: Path, max_fil
 
     Raises:
         InvalidRequest: not such JSON, no audio in it, or its audio is not base64.
-        UploadTooLarge: the audio, or the whole body, is larger than it may be.
+        UploadTooLarge: the audio is larger than it may be.
         StorageFull: the disk took no more.
     """
     spool = Spool(folder, max_bytes=max_file_bytes, param=PARAM)
     try:
-        fields, filename = await _read(chunks, spool, 2 * max_file_bytes + OUTLINE_BYTES)
+        fields, filename = await _read(chunks, spool)
         await spool.finish()
     except BaseException:
         spool.discard()
@@ -51,16 +52,12 @@ async def read_json_audio(chunks: AsyncIterator[bytes], *, folder: Path, max_fil
     return Form(path=spool.path, filename=filename, size_bytes=spool.size_bytes, fields=fields)
 
 
-async def _read(
-    chunks: AsyncIterator[bytes], spool: Spool, max_body_bytes: int
-) -> tuple[dict[str, FormValue], str]:
-    outline, audio, received = _Outline(), _Base64(), 0
+async def _read(chunks: AsyncIterator[bytes], spool: Spool) -> tuple[dict[str, FormValue], str]:
+    outline, audio = _Outline(), _Base64()
     async for chunk in chunks:
-        received += len(chunk)
-        if received > max_body_bytes:
-            raise too_large(max_body_bytes, PARAM)
-        for text in outline.feed(chunk):
-            await spool.write(audio.decode(text))
+        for piece in slices(chunk):
+            for text in outline.feed(piece):
+                await spool.write(audio.decode(text))
     body = _parsed(outline.finish(), dict[str, object])
     asked = _parsed(outline.finish(), _Asked).input_audio
     if asked.data != outline.mark:
@@ -127,20 +124,13 @@ class _Outline:
             if self._text is None and not self._passing:
                 position = self._outside(data, position)
                 continue
-            stop = _QUOTE_OR_ESCAPE.search(data, position)
-            end = stop.start() if stop else len(data)
+            end = self._end_of_text(data, position)
             yield from self._inside(data[position:end])
-            if stop is None:
-                return
-            if stop.group() == b'"':
-                self._close()
-                position = end + 1
-            elif end + 1 == len(data):
+            if data[end : end + 1] != b'"':
                 self._rest = data[end:]
                 return
-            else:
-                yield from self._inside(data[end : end + 2])
-                position = end + 2
+            self._close()
+            position = end + 1
 
     def finish(self) -> bytes:
         """Give the JSON; a body that ended inside a text is not valid JSON and fails there."""
@@ -153,6 +143,15 @@ class _Outline:
         if quote >= 0:
             self._text = bytearray()
         return end
+
+    def _end_of_text(self, data: bytes, position: int) -> int:
+        """Find the closing quote, or else the end of what can be taken: half an escape must wait."""
+        if not self._passing:
+            return _TEXT.match(data, position).end()  # type: ignore[union-attr]  # it matches anything
+        quote = data.find(b'"', position)
+        if quote >= 0:
+            return quote
+        return len(data) - 1 if data.endswith(b"\\") else len(data)
 
     def _inside(self, part: bytes) -> Iterator[bytes]:
         if self._passing:
@@ -180,7 +179,10 @@ class _Outline:
 
 
 def _unescaped(text: bytes) -> bytes:
-    """Undo the one escape that base64 may hold: some encoders write every slash as ``\\/``."""
+    """Undo the one escape that base64 may hold: some encoders write every slash as ``\\/``.
+
+    Any other leaves its backslash, which is no base64.
+    """
     return text.replace(b"\\/", b"/")
 
 

@@ -5,7 +5,7 @@ RFC 7578 by the push parser of ``multipart``; the limits, the encodings and the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -14,10 +14,8 @@ from open_speech_core.errors import InvalidRequest, OpenSpeechError
 
 from .fields import FormValue, fold, plain_name
 from .parser import Event, FormLimitReached, FormMalformed, Segment, open_parser, parse_header
-from .spool import Spool, too_large
+from .spool import Spool, slices, too_large
 
-SLICE_BYTES = 256 * 1024
-"""Parsed at once, whatever the server hands over. Four of these fill a block, whose write lets others run."""
 BOUNDARY_CHARACTERS = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'()+_,-./:=? ")
 """RFC 2046, section 5.1.1."""
 CHARSETS: Mapping[str, str] = {
@@ -158,7 +156,7 @@ class _FormReader:
         try:
             async for chunk in chunks:
                 self._count(chunk)
-                for piece in _slices(opening.passed(chunk)):
+                for piece in slices(opening.passed(chunk)):
                     for event in parser.parse(piece):
                         await self._take(event)
             parser.close()
@@ -229,9 +227,7 @@ class _FormReader:
             return
         self._long_texts += text.name in self._limits.long_fields
         if self._long_texts > self._limits.long_texts:
-            raise InvalidRequest(
-                f"{text.name}: at most {self._limits.long_texts} may be sent", param=text.name
-            )
+            raise InvalidRequest(f"{text.name}: at most {self._limits.long_texts} may be sent", param=text.name)
         self._pairs.append((written, text.decoded()))
 
     def _refusal(self, error: Exception) -> OpenSpeechError:
@@ -262,11 +258,3 @@ class _Opening:
             raise InvalidRequest("the body does not start with its boundary", param="file")
         head, self._head = self._head, None
         return head
-
-
-def _slices(chunk: bytes) -> Iterator[bytes]:
-    if 0 < len(chunk) <= SLICE_BYTES:
-        yield chunk
-        return
-    for start in range(0, len(chunk), SLICE_BYTES):
-        yield chunk[start : start + SLICE_BYTES]

@@ -49,9 +49,7 @@ def merged(
             if id(schema) not in done:
                 done.append(id(schema))
                 own = schema.get("properties", {})
-                schema["properties"] = own | {
-                    name: properties[name] for name in properties if name not in own
-                }
+                schema["properties"] = own | {name: properties[name] for name in properties if name not in own}
     return result
 
 

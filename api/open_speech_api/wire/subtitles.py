@@ -15,8 +15,7 @@ def srt(segments: Sequence[Segment], names: Mapping[str, str] | None = None) -> 
     """Give numbered cues; empty when nothing was said. ``names`` are put before what a speaker says."""
     cues = enumerate(_cues(segments, names or {}, _srt_text), start=1)
     return "".join(
-        f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text}\n\n"
-        for number, (start, end, text) in cues
+        f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text}\n\n" for number, (start, end, text) in cues
     )
 
 

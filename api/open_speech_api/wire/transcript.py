@@ -145,13 +145,9 @@ def render(
         case "text":
             return f"{transcript.full_text}\n".encode()
         case "srt":
-            return subtitles.srt(
-                _cued(transcript), speaker_names(transcript.segments, known_speakers)
-            ).encode()
+            return subtitles.srt(_cued(transcript), speaker_names(transcript.segments, known_speakers)).encode()
         case "vtt":
-            return subtitles.vtt(
-                _cued(transcript), speaker_names(transcript.segments, known_speakers)
-            ).encode()
+            return subtitles.vtt(_cued(transcript), speaker_names(transcript.segments, known_speakers)).encode()
 
 
 def plain_body(transcript: Transcript, *, logprobs: bool = False) -> PlainBody:
@@ -167,9 +163,7 @@ def verbose_body(
 ) -> VerboseBody:
     """Give words only where they were asked for, and no segments where only words were."""
     names = speaker_names(transcript.segments, known_speakers)
-    segments = tuple(
-        _verbose_segment(number, segment, names) for number, segment in enumerate(transcript.segments)
-    )
+    segments = tuple(_verbose_segment(number, segment, names) for number, segment in enumerate(transcript.segments))
     words = tuple(_verbose_word(word) for segment in transcript.segments for word in segment.words or ())
     wants_words = "word" in granularities
     return VerboseBody(
@@ -190,9 +184,7 @@ def diarized_body(transcript: Transcript, known_speakers: Sequence[str] = ()) ->
     return DiarizedBody(
         duration=_time(transcript.duration_s),
         text=transcript.full_text,
-        segments=tuple(
-            diarized_segment(number, segment, names) for number, segment in enumerate(spoken, start=1)
-        ),
+        segments=tuple(diarized_segment(number, segment, names) for number, segment in enumerate(spoken, start=1)),
         usage=duration_usage(transcript.duration_s),
     )
 
@@ -266,7 +258,7 @@ def _number(value: float | None) -> float:
 
 def _time(seconds: float) -> float:
     """Round to a millisecond: shifted times carry the noise of float sums."""
-    return round(seconds, 3)
+    return round(float(seconds), 3)
 
 
 def _letters(number: int) -> str:

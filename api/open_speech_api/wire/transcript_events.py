@@ -28,9 +28,7 @@ class TextDone(Struct, frozen=True, kw_only=True, tag="transcript.text.done", ta
     usage: TokensUsage | UnsetType = UNSET
 
 
-def delta_event(
-    delta: str, *, logprobs: Sequence[TokenLogprob] | None = None, segment_id: str | None = None
-) -> bytes:
+def delta_event(delta: str, *, logprobs: Sequence[TokenLogprob] | None = None, segment_id: str | None = None) -> bytes:
     """Frame what ``Deltas.add`` gave."""
     return event(
         TextDelta(
@@ -46,9 +44,7 @@ def segment_event(number: int, segment: Segment, names: Mapping[str, str]) -> by
     return event(diarized_segment(number, segment, names))
 
 
-def done_event(
-    text: str, *, logprobs: Sequence[TokenLogprob] | None = None, usage: TokensUsage | None = None
-) -> bytes:
+def done_event(text: str, *, logprobs: Sequence[TokenLogprob] | None = None, usage: TokensUsage | None = None) -> bytes:
     """Frame the end; ``text`` is the concatenation of all deltas."""
     return event(
         TextDone(

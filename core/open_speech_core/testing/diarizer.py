@@ -41,12 +41,8 @@ def check_diarizer(
 def _check_direct(rig: Rig, what: str, samples: Float32, speakers: int | None) -> list[SpeakerTurn]:
     engine = rig.engine
     assert isinstance(engine, DiarizerEngine)
-    request = DiarizeRequest(
-        audio=signals.samples(samples, rig.model.rate), speakers=speakers, options=rig.options()
-    )
-    turns = rig.ledger.run(
-        "survives any audio", f"diarize {what}", lambda: rig.direct(engine.diarize, request)
-    )
+    request = DiarizeRequest(audio=signals.samples(samples, rig.model.rate), speakers=speakers, options=rig.options())
+    turns = rig.ledger.run("survives any audio", f"diarize {what}", lambda: rig.direct(engine.diarize, request))
     assert turns is not None
     end_s = len(samples) / rig.model.rate + TOLERANCE_S
     previous = 0.0

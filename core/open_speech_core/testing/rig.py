@@ -25,7 +25,8 @@ PATIENCE_S = 120.0
 """How long one call may take before the check gives up."""
 SLACK_S = 0.1
 """What a busy machine may add to a promised time."""
-CLOSE_S = 5.0
+CLOSE_S = 2.0
+"""After this a worker that was told to close is ended."""
 MANY = 1 << 20
 
 

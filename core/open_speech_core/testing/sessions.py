@@ -123,9 +123,7 @@ def _check_activity(found: Sequence[Activity], frames: int, ledger: Ledger) -> F
     offset, hop = 0, found[0].hop if found else 1
     for activity in found:
         ledger.require("hops are constant", activity.hop == hop > 0, f"{activity.hop}, before {hop}")
-        ledger.require(
-            "hops follow each other", activity.offset == offset, f"{activity.offset}, not {offset}"
-        )
+        ledger.require("hops follow each other", activity.offset == offset, f"{activity.offset}, not {offset}")
         offset += hop * len(activity.probabilities)
     ledger.require("covers the stream", frames <= offset < frames + hop, f"{offset} of {frames} frames")
     values = np.array([share for activity in found for share in activity.probabilities], np.float32)

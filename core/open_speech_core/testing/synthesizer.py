@@ -34,9 +34,7 @@ VOICES = 3
 """Voices that are tried."""
 
 
-def check_synthesizer(
-    provider: AnyProvider, model: Model, *, spec: LoadSpec | None = None, text: str = TEXT
-) -> Report:
+def check_synthesizer(provider: AnyProvider, model: Model, *, spec: LoadSpec | None = None, text: str = TEXT) -> Report:
     """Load ``model`` and check every law of a synthesizer. Raise ``Violation``."""
     ledger = Ledger(f"synthesizer {provider.info.name}:{model.id}")
     with Rig(provider, model, spec, ledger) as rig:

@@ -10,11 +10,11 @@ from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
-from ..errors import LoadFailed, PluginError
-from ..options import OptionProblem, decode_request_options, from_environment, schema_of
-from ..plugins import discover
-from ..providers import AnyProvider, Context, Engine
-from ..types import Description, EngineSpec, LoadSpec, Model
+from open_speech_core.errors import LoadFailed, PluginError
+from open_speech_core.options import OptionProblem, decode_request_options, from_environment, schema_of
+from open_speech_core.plugins import discover
+from open_speech_core.providers import AnyProvider, Context, Engine
+from open_speech_core.types import Description, EngineSpec, LoadSpec, Model
 
 T = TypeVar("T")
 

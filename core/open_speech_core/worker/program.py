@@ -10,7 +10,8 @@ import signal
 import sys
 import threading
 
-from ..errors import ProtocolError
+from open_speech_core.errors import ProtocolError
+
 from . import protocol as p
 from .runner import Runner
 
@@ -67,15 +68,13 @@ class Channel:
                 os._exit(0)
 
     def receive(self) -> p.ToWorker | None:
-        """Read one frame; None at the end of the file."""
-        prefix = self._in.read(p.PREFIX.size)
-        if len(prefix) < p.PREFIX.size:
-            return None
-        payload = self._in.read(size := p.frame_size(prefix))
-        if len(payload) < size:
-            return None
+        """Read one frame; None at the end of the file, or where what comes is no frame."""
         try:
-            return p.decode_to_worker(payload)
+            prefix = self._in.read(p.PREFIX.size)
+            if len(prefix) < p.PREFIX.size:
+                return None
+            payload = self._in.read(size := p.frame_size(prefix))
+            return p.decode_to_worker(payload) if len(payload) == size else None
         except ProtocolError:
             logging.getLogger(__name__).exception("the server sent a frame this worker cannot read")
             return None

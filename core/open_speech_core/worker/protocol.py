@@ -29,8 +29,8 @@ from typing import Annotated, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from ..errors import ErrorInfo, ProtocolError
-from ..types import Config, EngineSpec, Item, Loaded, Request
+from open_speech_core.errors import ErrorInfo, ProtocolError
+from open_speech_core.types import Config, EngineSpec, Item, Loaded, Request
 
 PROTOCOL_VERSION = (1, 0)
 MAX_FRAME_BYTES = 16 * 1024 * 1024
@@ -184,7 +184,7 @@ def decode_from_worker(payload: bytes | memoryview) -> FromWorker:
 def _decode(decoder: msgspec.msgpack.Decoder[FrameT], payload: bytes | memoryview) -> FrameT:
     try:
         return decoder.decode(payload)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ProtocolError(f"a frame could not be read: {error}") from error
 
 

@@ -16,10 +16,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..audio import to_wire, view
-from ..errors import Cancelled, EngineError, ErrorInfo, FeatureNotSupported, LoadFailed, OpenSpeechError
-from ..providers import Context, Engine
-from ..types import (
+from open_speech_core.audio import to_wire, view
+from open_speech_core.errors import (
+    Cancelled,
+    EngineError,
+    ErrorInfo,
+    FeatureNotSupported,
+    LoadFailed,
+    OpenSpeechError,
+)
+from open_speech_core.providers import Context, Engine
+from open_speech_core.types import (
     API_VERSION,
     Audio,
     DecodeRequest,
@@ -30,6 +37,7 @@ from ..types import (
     SynthesizeRequest,
     TranscribeRequest,
 )
+
 from . import protocol as p
 from .engines import Made, describe, make_provider
 
@@ -77,9 +85,7 @@ class Runner:
         self._threads = ThreadPoolExecutor(1, "engine")
 
     def hello(self) -> p.Hello:
-        return p.Hello(
-            protocol=p.PROTOCOL_VERSION, api=API_VERSION, pid=os.getpid(), python=platform.python_version()
-        )
+        return p.Hello(protocol=p.PROTOCOL_VERSION, api=API_VERSION, pid=os.getpid(), python=platform.python_version())
 
     def take(self, frame: p.ToWorker) -> bool:
         """Act on a frame, at once or by handing it to a thread. False when the worker is to end."""
@@ -94,8 +100,8 @@ class Runner:
                 self._send(p.Pong(number=number))
             case p.Close(call=None):
                 return False
-            case p.Close(call=int(call)):
-                if session := self._sessions.pop(call, None):
+            case p.Close(call=call):
+                if call is not None and (session := self._sessions.pop(call, None)):
                     session.submit(session.close)
             case p.Call(call=call, request=request, credit=credit):
                 context = self._context(call)

@@ -122,9 +122,7 @@ def _segment(request: TranscribeRequest, start: float, end: float, text: str) ->
         )
         if request.word_timestamps
         else None,
-        logprobs=tuple(
-            TokenLogprob(token=f" {word}", logprob=-0.1, bytes=tuple(f" {word}".encode())) for word in words
-        )
+        logprobs=tuple(TokenLogprob(token=f" {word}", logprob=-0.1, bytes=tuple(f" {word}".encode())) for word in words)
         if request.logprobs
         else None,
     )

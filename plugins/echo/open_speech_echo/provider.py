@@ -20,9 +20,7 @@ INFO = ProviderInfo(name="echo", title="Echo", licence="MIT", env_prefix="ECHO_"
 
 class EchoTranscriber(Transcriber[EchoOptions]):
     info = INFO
-    capabilities = Capabilities(
-        weight="light", cancel_s=0.5, streaming=True, word_timestamps=True, translation=True
-    )
+    capabilities = Capabilities(weight="light", cancel_s=0.5, streaming=True, word_timestamps=True, translation=True)
     Options = EchoOptions
     RequestOptions = TranscribeOptions
 

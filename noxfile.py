@@ -1,0 +1,116 @@
+"""The jobs of this repository: ``nox -l`` lists them, ``nox -s NAME`` runs one.
+
+Every environment is installed from ``requirements.lock`` with our own distributions editable on top.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+DISTRIBUTIONS = [
+    "core",
+    "static",
+    "api",
+    *sorted(p.parent.relative_to(ROOT).as_posix() for p in ROOT.glob("plugins/*/pyproject.toml")),
+]
+TYPED = ["core/open_speech_core", "api/open_speech_api", "plugins/echo/open_speech_echo"]
+
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["tests"]
+
+
+def install(session: nox.Session) -> None:
+    """Install the locked versions, then our distributions, editable and without their dependencies."""
+    session.install("-r", "requirements.lock")
+    editable = [argument for folder in DISTRIBUTIONS for argument in ("-e", f"./{folder}")]
+    session.install("--no-build-isolation", "--no-deps", *editable)
+
+
+def check_style(session: nox.Session) -> None:
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+def check_types(session: nox.Session) -> None:
+    session.run("mypy", *TYPED)
+    session.run("pyright")
+
+
+@nox.session
+def dev(session: nox.Session) -> None:
+    """Make the environment to work in; activate it afterwards."""
+    install(session)
+    session.log("activate it: source %s/bin/activate", session.virtualenv.location)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all that a change must pass: style, types, tests. Arguments after ``--`` go to pytest."""
+    install(session)
+    check_style(session)
+    check_types(session)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    install(session)
+    check_style(session)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy and pyright, both strict."""
+    install(session)
+    check_types(session)
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Build a wheel of every distribution into ``dist/`` and check what is in them."""
+    install(session)
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
+    for folder in DISTRIBUTIONS:
+        session.run("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", folder)
+    session.run("pytest", "tests/packaging", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run every example of the documentation."""
+    install(session)
+    session.run("pytest", "tests/docs", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure speed and memory; prints a table and writes JSON. Arguments go to the benchmark."""
+    install(session)
+    session.run("python", "-m", "tests.bench", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Load, use and unload for a long while; fails when memory or descriptors grow."""
+    install(session)
+    session.run("python", "-m", "tests.bench", "soak", *session.posargs)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write ``requirements.lock`` anew: the newest versions that fit every Python from 3.11 on."""
+    session.install("uv>=0.9")
+    ours = [f"open-speech-{Path(folder).name}" for folder in DISTRIBUTIONS]
+    skip = [argument for name in ("open-speech-server", *ours) for argument in ("--no-emit-package", name)]
+    wanted = Path(session.create_tmp()) / "requirements.in"
+    wanted.write_text(".[all,dev]\n")
+    session.run(
+        *("uv", "pip", "compile", str(wanted), "--universal", "--python-version", "3.11", "--upgrade"),
+        *("--no-header", "--no-annotate", "--quiet", "--output-file", "requirements.lock", *skip),
+    )

@@ -1,0 +1,135 @@
+"""The engine: one Piper voice on ONNX Runtime."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import onnxruntime
+from piper import PiperVoice, SynthesisConfig
+from piper.config import PiperConfig
+
+from open_speech_core.errors import LoadFailed, VoiceNotFound
+from open_speech_core.providers import Context, SynthesizerEngine
+from open_speech_core.types import Audio, LoadSpec, SynthesizeRequest
+
+from .provider import PiperOptions, PiperRequestOptions
+
+log = logging.getLogger(__name__)
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+PIECE_PHONEMES = 300
+"""Longest stretch, about 15 s of speech, synthesised at once: time and memory grow faster than its length."""
+PAUSES = frozenset(",;:")
+
+
+def load_engine(weights: Path, voice_id: str, spec: LoadSpec, options: PiperOptions) -> PiperEngine:
+    """Load the voice whose config lies beside ``weights``. Raises ``LoadFailed``."""
+    # Its warnings quote what is spoken.
+    logging.getLogger("piper").setLevel(logging.ERROR)
+    providers = choose_providers(spec.device, onnxruntime.get_available_providers())
+    try:
+        config = PiperConfig.from_dict(msgspec.json.decode(weights.with_name(f"{weights.name}.json").read_bytes()))
+        session = onnxruntime.InferenceSession(str(weights), _session_options(spec.threads), providers=providers)
+    except Exception as error:  # fence: ONNX Runtime's errors share no base of their own
+        log.exception("load of %s failed", spec.model.id)
+        raise LoadFailed(f"{spec.model.id!r} could not be loaded; are its files whole?") from error
+    on_gpu = session.get_providers()[0] == CUDA
+    if spec.device.startswith("cuda") and not on_gpu:
+        raise LoadFailed(f"device {spec.device!r} was asked for, but ONNX Runtime could not use it")
+    voice = PiecewiseVoice(session=session, config=config, download_dir=weights.parent)
+    return PiperEngine(voice, voice_id=voice_id, options=options, device="cuda" if on_gpu else "cpu")
+
+
+def choose_providers(device: str, available: Sequence[str]) -> list[str | tuple[str, dict[str, str]]]:
+    """Give ONNX Runtime's providers for a device. Raises ``LoadFailed`` when it is not there."""
+    name, _, number = device.partition(":")
+    if name not in ("auto", "cpu", "cuda") or not (number or "0").isdecimal():
+        raise LoadFailed(f"device {device!r} is unknown; Piper runs on cpu, cuda or cuda:N")
+    if name == "cpu" or (name == "auto" and CUDA not in available):
+        return [CPU]
+    if CUDA not in available:
+        raise LoadFailed(f"device {device!r} was asked for, but the installed ONNX Runtime has no CUDA")
+    return [(CUDA, {"device_id": number or "0", "cudnn_conv_algo_search": "HEURISTIC"}), CPU]
+
+
+def _session_options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Sentences differ in length: a plan a shape only fills memory, and is no faster.
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return options
+
+
+class PiecewiseVoice(PiperVoice):
+    """A voice that takes very long sentences in pieces."""
+
+    def phonemize(self, text: str) -> list[list[str]]:
+        return [piece for sentence in super().phonemize(text) for piece in split_phonemes(sentence)]
+
+
+def split_phonemes(phonemes: list[str], most: int = PIECE_PHONEMES) -> Iterator[list[str]]:
+    """Cut a sentence into pieces of at most ``most``: after a pause, else a space, past the middle."""
+    while len(phonemes) > most:
+        spaces = [at for at in range(most // 2, most) if phonemes[at] == " "]
+        pauses = [at for at in spaces if phonemes[at - 1] in PAUSES]
+        cut = (pauses or spaces or [most - 1])[-1] + 1
+        yield phonemes[:cut]
+        phonemes = phonemes[cut:]
+    yield phonemes
+
+
+class PiperEngine(SynthesizerEngine):
+    """One voice; the library's phonemizer has one lock a process, so one call at a time."""
+
+    def __init__(self, voice: PiperVoice, *, voice_id: str, options: PiperOptions, device: str) -> None:
+        self._voice = voice
+        self._voice_id = voice_id
+        self._options = options
+        self.device = device
+        self.compute_type = "float32"
+
+    def synthesize(self, request: SynthesizeRequest, context: Context) -> Iterator[Audio]:
+        settings = self._settings(request)
+        # espeak-ng takes C strings.
+        for chunk in self._voice.synthesize(request.text.replace("\0", " "), settings):
+            yield Audio(samples=chunk.audio_float_array.reshape(-1), rate=chunk.sample_rate)
+            context.check()
+
+    def warm_up(self) -> None:
+        """Speak a little; a voice whose phonemizer is not installed shows it here."""
+        try:
+            for _chunk in self._voice.synthesize("a."):
+                pass
+        except ImportError as error:
+            language = self._voice.config.phoneme_type.value
+            raise LoadFailed(
+                f"voice {self._voice_id!r} needs the {language} phonemizer, an extra of piper-tts that is not installed"
+            ) from error
+
+    def _settings(self, request: SynthesizeRequest) -> SynthesisConfig:
+        own = request.options if isinstance(request.options, PiperRequestOptions) else PiperRequestOptions()
+        noise, noise_w = own.noise_scale, own.noise_w_scale
+        return SynthesisConfig(
+            speaker_id=self._speaker(request.voice),
+            length_scale=self._voice.config.length_scale / request.speed,
+            noise_scale=self._options.noise_scale if noise is None else noise,
+            noise_w_scale=self._options.noise_w_scale if noise_w is None else noise_w,
+        )
+
+    def _speaker(self, voice: str) -> int | None:
+        """Give the number of a speaker; None is the voice's default. Raises ``VoiceNotFound``."""
+        name, slash, speaker = voice.partition("/")
+        if name == self._voice_id and not slash:
+            return None
+        number = self._voice.config.speaker_id_map.get(speaker)
+        if name != self._voice_id or number is None:
+            raise VoiceNotFound(f"model 'piper/{self._voice_id}' has no voice {voice!r}", param="voice")
+        return number

@@ -1,0 +1,1 @@
+"""The benchmark: what the server costs beside the libraries it serves. ``python -m tests.bench`` runs it."""

@@ -1,0 +1,1 @@
+"""Is a plugin without a hook."""

@@ -1,0 +1,34 @@
+"""Calls silence speech."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from open_speech_core.hookspecs import hookimpl
+
+from .parts import broken_session
+
+
+class Wrong:
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def feed(self, samples: Any) -> Any:
+        for item in self._session.feed(samples):
+            yield replace(item, probabilities=tuple(0.9 for _ in item.probabilities))
+
+    def flush(self) -> Any:
+        return self._session.flush()
+
+    def close(self) -> None:
+        self._session.close()
+
+
+Broken = broken_session("detector", Wrong)
+
+
+@hookimpl
+def open_speech_register_detectors() -> list[type[Any]]:
+    return [Broken]

@@ -1,0 +1,24 @@
+"""Cannot take audio without samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from open_speech_core.hookspecs import hookimpl
+
+from .parts import broken_call
+
+
+def change(items: Iterable[Any], request: Any, context: Any) -> Iterator[Any]:
+    if not request.audio.data:
+        raise ZeroDivisionError("empty")
+    yield from items
+
+
+Broken = broken_call("transcribe", change)
+
+
+@hookimpl
+def open_speech_register_transcribers() -> list[type[Any]]:
+    return [Broken]

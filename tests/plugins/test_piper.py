@@ -1,0 +1,369 @@
+"""Piper speaks: the right voice, at its own rate, as loud as the library, in bounded memory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from open_speech_core.errors import Cancelled, LoadFailed, OpenSpeechError, VoiceNotFound, WeightsMissing
+from open_speech_core.options import from_environment
+from open_speech_core.providers import Context
+from open_speech_core.testing import Case, check_plugin
+from open_speech_core.types import (
+    Audio,
+    Float32,
+    Kind,
+    LoadSpec,
+    Model,
+    ModelSource,
+    Samples,
+    SynthesizeRequest,
+    TranscribeRequest,
+)
+from open_speech_piper.provider import PiperOptions, PiperRequestOptions, PiperSynthesizer
+from open_speech_piper.voices import LISTED, parse_voice_id
+from plugins.bench import Bench, joined, starter_cases, wire
+
+pytest.importorskip("piper")
+from open_speech_piper.engine import CPU, CUDA, PIECE_PHONEMES, PiperEngine, choose_providers, split_phonemes
+
+JOE = "en_US-joe-medium"
+TEXT = "The quick brown fox jumps over the lazy dog."
+
+Source = Callable[[Kind], ModelSource]
+
+
+def make(home: Path, **options: Any) -> PiperSynthesizer:
+    return PiperSynthesizer(PiperOptions(**options), home)
+
+
+def model_of(id: str = JOE) -> Model:
+    model = make(Path("nowhere")).resolve(id)
+    assert model is not None
+    return model
+
+
+def lay(home: Path, voice: str, rate: int, **config: Any) -> None:
+    (home / f"{voice}.onnx").write_bytes(b"weights")
+    (home / f"{voice}.onnx.json").write_text(json.dumps({"audio": {"sample_rate": rate}, **config}))
+
+
+# what the provider says
+
+
+def test_the_plugin_keeps_the_laws() -> None:
+    check_plugin("open_speech_piper")
+
+
+def test_asking_imports_no_model_library(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; import open_speech_piper as plugin\n"
+        "cls = plugin.open_speech_register_synthesizers()[0]\n"
+        f"made = cls(cls.Options(), Path({str(tmp_path)!r}))\n"
+        "for model in made.models():\n"
+        "    assert made.voices(model) and not made.artifacts(model).complete\n"
+        "assert made.resolve('de_DE-thorsten-high')\n"
+        "bad = {'numpy', 'piper', 'onnxruntime', 'huggingface_hub'}\n"
+        "assert not bad & set(sys.modules), bad & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+def test_listed_voices_are_well_formed_and_name_their_files() -> None:
+    assert len(set(LISTED)) == len(LISTED) == len(make(Path("nowhere")).models())
+    voice = parse_voice_id("piper/en_GB-southern_english_female-low")
+    assert voice is not None
+    assert voice.repo_path == ("en/en_GB/southern_english_female/low/en_GB-southern_english_female-low.onnx")
+    assert {"en_US-amy-high", "en_GB-southern_english_female-medium"}.isdisjoint(LISTED)
+
+
+@pytest.mark.parametrize(
+    ("id", "rate", "tag"),
+    [
+        ("piper/en_US-joe-medium", 22_050, "en-us"),
+        ("pt_PT-tugão-medium", 22_050, "pt-pt"),
+        ("kk_KZ-raya-x_low", 16_000, "kk-kz"),
+        ("piper/nl_NL-mls_5809-low", 16_000, "nl-nl"),
+    ],
+)
+def test_any_well_formed_voice_is_claimed(id: str, rate: int, tag: str) -> None:
+    provider = make(Path("nowhere"))
+    model = provider.resolve(id)
+    assert model is not None
+    assert model.id == f"piper/{id.removeprefix('piper/')}"
+    assert (model.rate, model.kind) == (rate, "synthesizer")
+    (voice,) = provider.voices(model)
+    assert (voice.id, voice.language) == (id.removeprefix("piper/"), tag)
+    provider.check_voice(model, voice.id)
+    with pytest.raises(VoiceNotFound):
+        provider.check_voice(model, "af_heart")
+
+
+@pytest.mark.parametrize(
+    "id",
+    [
+        "",
+        "piper",
+        "joe",
+        "en_US-joe",
+        "en_US-joe-best",
+        "en-joe-medium",
+        "EN_us-joe-medium",
+        "piper/piper/a-b-low",
+        "en_US-../x-medium",
+        "en_US-a/b-medium",
+        "en_US-joe-medium\n",
+        f"en_US-{'x' * 200}-medium",
+    ],
+)
+def test_what_is_no_voice_is_not_claimed(id: str) -> None:
+    assert make(Path("nowhere")).resolve(id) is None
+
+
+def test_a_config_on_disk_tells_the_rate_and_the_speakers(tmp_path: Path) -> None:
+    lay(tmp_path, "en_US-arctic-medium", 24_000, num_speakers=3, speaker_id_map={"awb": 0, "slt": 2, "rms": 1})
+    provider = make(tmp_path)
+    model = next(model for model in provider.models() if "arctic" in model.id)
+    assert model.rate == 24_000
+    assert [voice.id.partition("/")[2] for voice in provider.voices(model)] == ["", "awb", "rms", "slt"]
+    provider.check_voice(model, "en_US-arctic-medium/slt")
+    assert provider.artifacts(model).complete
+    (tmp_path / "en_US-arctic-medium.onnx.json").write_text("{")
+    assert provider.resolve(model.id) == model_of("en_US-arctic-medium")
+
+
+def test_settings_come_from_their_variables() -> None:
+    problems: list[Any] = []
+    environ = {"PIPER_NOISE_SCALE": "0.3", "PIPER_NOISE_W_SCALE": "9"}
+    assert from_environment(PiperOptions, "PIPER_", environ, problems) == PiperOptions(noise_scale=0.3)
+    assert [problem.variable for problem in problems] == ["PIPER_NOISE_W_SCALE"]
+
+
+# what it loads on
+
+
+def test_the_device_is_the_one_asked_for() -> None:
+    assert choose_providers("auto", [CPU]) == [CPU]
+    assert choose_providers("cpu", [CUDA, CPU]) == [CPU]
+    assert choose_providers("auto", [CUDA, CPU])[0] == (
+        CUDA, {"device_id": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+    )  # fmt: skip
+    assert choose_providers("cuda:1", [CUDA, CPU])[0][1]["device_id"] == "1"  # type: ignore[index]
+    for asked in ("cuda", "cuda:0", "tpu", "cuda:x"):
+        with pytest.raises(LoadFailed, match=asked):
+            choose_providers(asked, [CPU])
+
+
+def test_missing_weights_name_the_command(tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissing, match="open-speech models download piper/en_US-joe-medium") as caught:
+        make(tmp_path).load(LoadSpec(model=model_of()))
+    assert str(tmp_path) not in caught.value.message
+
+
+def test_files_that_are_no_voice_are_said_so(tmp_path: Path) -> None:
+    lay(tmp_path, JOE, 22_050)
+    with pytest.raises(LoadFailed, match="are its files whole") as caught:
+        make(tmp_path).load(LoadSpec(model=model_of()))
+    assert str(tmp_path) not in caught.value.message
+
+
+# laws of its parts
+
+
+@given(phonemes=st.lists(st.sampled_from("abc ,;"), max_size=400), most=st.integers(2, 60))
+def test_a_long_sentence_is_cut_and_nothing_is_lost(phonemes: list[str], most: int) -> None:
+    pieces = list(split_phonemes(phonemes, most))
+    assert [phoneme for piece in pieces for phoneme in piece] == phonemes
+    assert all(len(piece) <= most for piece in pieces)
+
+
+def test_a_sentence_is_cut_at_a_pause_else_between_words() -> None:
+    words = list("one two three, four five six seven")
+    assert ["".join(piece) for piece in split_phonemes(words, 22)] == [
+        "one two three, ",
+        "four five six seven",
+    ]
+    assert "".join(next(split_phonemes(words, 12))) == "one two "
+
+
+# a real voice
+
+
+@pytest.fixture(scope="module")
+def engine(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PiperEngine]:
+    made = make(tmp_path_factory.mktemp("home"))
+    loaded = made.load(LoadSpec(model=model_of(), path=source("synthesizer").path))
+    yield loaded  # type: ignore[misc]
+    loaded.close()
+
+
+def speak(engine: PiperEngine, text: str, **fields: Any) -> list[Audio]:
+    return list(engine.synthesize(SynthesizeRequest(text=text, voice=JOE, **fields), Context()))
+
+
+def sound(engine: PiperEngine, text: str, **fields: Any) -> Float32:
+    return np.concatenate([audio.samples for audio in speak(engine, text, **fields)])
+
+
+STILL = PiperRequestOptions(noise_scale=0.0, noise_w_scale=0.0)
+"""Without noise the same text gives the same samples."""
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("case", starter_cases("open_speech_piper"))
+def test_the_engine_keeps_the_laws(case: Case) -> None:
+    case.check()
+
+
+@pytest.mark.model
+def test_speech_through_a_runner_at_the_voices_rate(bench: Bench, source: Source) -> None:
+    spec = LoadSpec(model=model_of(), path=source("synthesizer").path)
+    loaded = bench.load("open_speech_piper", "synthesizer", "piper", spec)
+    assert (loaded.device, loaded.max_concurrency) == ("cpu", 1)
+    items = bench.call(SynthesizeRequest(text=TEXT, voice=JOE, options={"noise_w_scale": 0.1}))
+    assert {item.rate for item in items if isinstance(item, Samples)} == {22_050}
+    assert 1.5 < len(joined(items)) / 22_050 < 5
+    with pytest.raises(OpenSpeechError, match="<= 2"):
+        bench.call(SynthesizeRequest(text=TEXT, voice=JOE, options={"noise_scale": 3.0}))
+
+
+@pytest.mark.model
+def test_what_it_says_is_understood(engine: PiperEngine, bench: Bench, source: Source) -> None:
+    import soxr
+
+    whisper = pytest.importorskip("open_speech_whisper.provider")
+    model = whisper.WhisperTranscriber(whisper.WhisperOptions(), Path()).resolve("Systran/faster-whisper-tiny.en")
+    bench.load(
+        "open_speech_whisper", "transcriber", "whisper",
+        LoadSpec(model=model, path=source("transcriber").path),
+    )  # fmt: skip
+    heard = soxr.resample(sound(engine, TEXT), 22_050, 16_000)
+    items = bench.call(TranscribeRequest(audio=wire(heard)))
+    text = " ".join(getattr(item, "text", "") for item in items).lower()
+    assert "quick brown fox jumps over the lazy dog" in text
+
+
+@pytest.mark.model
+def test_speed_shortens(engine: PiperEngine) -> None:
+    """Not quite by the factor: Piper rounds each phoneme's length up to a frame."""
+    usual = len(sound(engine, TEXT, options=STILL))
+    assert 0.45 < len(sound(engine, TEXT, options=STILL, speed=2.0)) / usual < 0.65
+    assert 1.6 < len(sound(engine, TEXT, options=STILL, speed=0.5)) / usual < 2.1
+
+
+@pytest.mark.model
+def test_it_sounds_exactly_like_the_library(engine: PiperEngine, source: Source) -> None:
+    from piper import PiperVoice, SynthesisConfig
+
+    voice = PiperVoice.load(source("synthesizer").path)
+    config = SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0)
+    expected = np.concatenate([chunk.audio_float_array for chunk in voice.synthesize(TEXT, config)])
+    found = sound(engine, TEXT, options=STILL)
+    assert np.abs(found).max() == pytest.approx(1.0, abs=1e-3)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.model
+def test_the_owners_noise_is_used_unless_the_caller_says_otherwise(source: Source, tmp_path: Path) -> None:
+    still = make(tmp_path, noise_scale=0.0, noise_w_scale=0.0)
+    engine = still.load(LoadSpec(model=model_of(), path=source("synthesizer").path))
+    assert isinstance(engine, PiperEngine)
+    assert np.array_equal(sound(engine, TEXT), sound(engine, TEXT))
+    noisy = PiperRequestOptions(noise_scale=0.667, noise_w_scale=0.8)
+    assert not np.array_equal(sound(engine, TEXT, options=noisy), sound(engine, TEXT, options=noisy))
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("text", ["", " ", "\n\t ", "...", "\0"])
+def test_nothing_to_say_gives_nothing(engine: PiperEngine, text: str) -> None:
+    assert sum(len(audio.samples) for audio in speak(engine, text)) == 0
+
+
+@pytest.mark.model
+def test_sentences_come_one_by_one(engine: PiperEngine) -> None:
+    assert len(speak(engine, "One sentence. And another one. And a third.")) == 3
+
+
+@pytest.mark.model
+def test_a_text_without_a_stop_comes_in_short_pieces(engine: PiperEngine) -> None:
+    """The library alone would make it in one step, of gigabytes."""
+    pieces = speak(engine, "some more words without any stop " * 40)
+    assert len(pieces) > 3
+    assert all(len(audio.samples) / audio.rate < 0.1 * PIECE_PHONEMES for audio in pieces)
+
+
+@pytest.mark.model
+def test_a_caller_who_leaves_is_noticed_at_the_next_piece(engine: PiperEngine) -> None:
+    context = Context()
+    items = engine.synthesize(SynthesizeRequest(text="One. Two. Three.", voice=JOE), context)
+    next(items)
+    context.cancelled.set()
+    with pytest.raises(Cancelled):
+        next(items)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("voice", ["en_US-amy-medium", f"{JOE}/nobody", f"{JOE}/", ""])
+def test_a_voice_it_has_not_is_refused(engine: PiperEngine, voice: str) -> None:
+    with pytest.raises(VoiceNotFound):
+        list(engine.synthesize(SynthesizeRequest(text=TEXT, voice=voice), Context()))
+
+
+@pytest.mark.model
+def test_a_speaker_of_a_voice_can_be_chosen(source: Source, tmp_path: Path) -> None:
+    """Joe's weights under a config that names two speakers; the model itself knows one."""
+    config = json.loads(Path(f"{source('synthesizer').path}.json").read_text())
+    lay(tmp_path, JOE, 22_050)
+    shutil.copy(source("synthesizer").path, tmp_path / f"{JOE}.onnx")
+    config["speaker_id_map"] = {"first": 0, "second": 1}
+    (tmp_path / f"{JOE}.onnx.json").write_text(json.dumps(config))
+    provider = make(tmp_path)
+    engine = provider.load(LoadSpec(model=model_of()))
+    assert isinstance(engine, PiperEngine)
+    request = SynthesizeRequest(text=TEXT, voice=f"{JOE}/second")
+    assert engine._settings(request).speaker_id == 1
+    assert list(engine.synthesize(request, Context()))
+
+
+@pytest.mark.model
+def test_the_rate_is_the_configs(source: Source, tmp_path: Path) -> None:
+    config = json.loads(Path(f"{source('synthesizer').path}.json").read_text())
+    config["audio"]["sample_rate"] = 16_000
+    shutil.copy(source("synthesizer").path, tmp_path / f"{JOE}.onnx")
+    (tmp_path / f"{JOE}.onnx.json").write_text(json.dumps(config))
+    provider = make(tmp_path)
+    engine = provider.load(LoadSpec(model=model_of()))
+    assert isinstance(engine, PiperEngine)
+    assert {audio.rate for audio in speak(engine, "Yes.")} == {16_000}
+
+
+@pytest.mark.model
+def test_warnings_that_quote_the_text_are_not_logged(engine: PiperEngine, caplog: pytest.LogCaptureFixture) -> None:
+    import logging
+
+    from piper import phoneme_ids
+
+    speak(engine, "naïve 你好 [[ ɧɧ☃ ]]")
+    assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
+    assert not logging.getLogger(phoneme_ids.__name__).isEnabledFor(logging.WARNING)
+
+
+@pytest.mark.model
+def test_cuda_that_is_not_there_is_a_clear_error(source: Source, tmp_path: Path) -> None:
+    import onnxruntime
+
+    if CUDA in onnxruntime.get_available_providers():
+        pytest.skip("this machine's ONNX Runtime has CUDA")
+    spec = LoadSpec(model=model_of(), path=source("synthesizer").path, device="cuda")
+    with pytest.raises(LoadFailed, match="'cuda' was asked for"):
+        make(tmp_path).load(spec)
