@@ -6,17 +6,20 @@ that list one id, the later by distribution name loses that id only, and the con
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct, structs
 
-from .errors import LoadFailed, ModelNotFound
-from .plugins import Discovery, PluginRecord
+from .errors import LoadFailed, ModelNotFound, PluginError
+from .plugins import Discovery, FoundProvider, PluginRecord
 from .providers import AnyProvider
 from .remote import read_environments
 from .types import Kind, Model, ModelSource, Voice
 from .worker.engines import instantiate
+
+log = logging.getLogger(__name__)
 
 PREFERRED: dict[Kind, str] = {
     "transcriber": "deepdml/faster-whisper-large-v3-turbo-ct2",
@@ -166,7 +169,7 @@ class Registry:
 
     def _claim(self, kind: Kind, id: str) -> Resolved | None:
         for plugin, provider in self.of_kind(kind):
-            if (model := provider.resolve(id)) is not None:
+            if (model := _resolved(provider, id)) is not None:
                 listed = self._listed.get((kind, model.id))
                 return listed or Resolved(provider=provider, model=model, plugin=plugin)
         return None
@@ -235,13 +238,11 @@ def build_registry(
     providers: list[tuple[PluginRecord, AnyProvider]] = []
     for found in discovery.providers:
         try:
-            provider = instantiate(found.cls, home / found.cls.info.name, dict(environ))
-        except LoadFailed as error:
-            plugins = [
-                structs.replace(record, error=error.message) if record == found.plugin else record for record in plugins
-            ]
-            continue
-        providers.append((found.plugin, provider))
+            provider = _made(found, home, environ)
+        except (LoadFailed, PluginError) as error:
+            plugins = [_with_error(record, found.plugin, error.message) for record in plugins]
+        else:
+            providers.append((found.plugin, provider))
     for record, remote in read_environments(providers_dir, home) if providers_dir else ():
         plugins.append(record)
         if remote is not None:
@@ -249,8 +250,33 @@ def build_registry(
     return Registry(plugins=plugins, providers=providers, sources=discovery.sources)
 
 
+def _made(found: FoundProvider, home: Path, environ: Mapping[str, str]) -> AnyProvider:
+    """Make a provider that can name its models. Raises ``LoadFailed`` or ``PluginError``."""
+    provider = instantiate(found.cls, home / found.cls.info.name, dict(environ))
+    try:
+        for model in provider.models():
+            provider.voices(model)
+    except Exception as error:  # fence: plugin load
+        log.debug("models of %s", provider.info.name, exc_info=True)
+        raise PluginError(f"its models cannot be listed: {type(error).__name__}: {error}") from error
+    return provider
+
+
+def _with_error(record: PluginRecord, plugin: PluginRecord, error: str) -> PluginRecord:
+    return structs.replace(record, error=error) if record == plugin else record
+
+
+def _resolved(provider: AnyProvider, id: str) -> Model | None:
+    """Ask a provider whether it claims an id; one that fails claims nothing."""
+    try:
+        return provider.resolve(id)
+    except Exception:  # fence: plugin load
+        log.exception("%s could not say whether it knows a model", provider.info.name)
+        return None
+
+
 def _own(plugin: PluginRecord, provider: AnyProvider, id: str) -> Resolved | None:
-    model = next((model for model in provider.models() if model.id == id), None) or provider.resolve(id)
+    model = next((model for model in provider.models() if model.id == id), None) or _resolved(provider, id)
     return Resolved(provider=provider, model=model, plugin=plugin) if model is not None else None
 
 

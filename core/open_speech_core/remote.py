@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from .errors import LoadFailed, PluginError
-from .options import struct_of
+from .options import RESERVED_FIELDS, option_problems, struct_of
 from .plugins import PluginRecord
 from .providers import Engine, Provider
 from .types import API_VERSION, Artifacts, Description, LoadSpec, Model, Voice
@@ -33,14 +33,21 @@ class Environment(Struct, frozen=True, kw_only=True):
 
 
 class RemoteProvider(Provider[Any]):
-    """A provider made from its description; it is never loaded in this process."""
+    """A provider made from its description; it is never loaded in this process.
+
+    Raises ``PluginError`` when its options are not what options may be.
+    """
 
     def __init__(self, description: Description, home: Path) -> None:
         self.kind = description.kind
         self.info = description.info
         self.capabilities = description.capabilities
+        self.aliases = description.aliases
+        self.openai_voices = description.openai_voices
         self.Options = struct_of("Options", description.options_schema)
         self.RequestOptions = struct_of("RequestOptions", description.request_options_schema)
+        if problems := option_problems(self.RequestOptions, RESERVED_FIELDS):
+            raise PluginError(f"its options: {'; '.join(problems)}")
         self._description = description
         super().__init__(None, home)
 

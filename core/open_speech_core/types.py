@@ -165,6 +165,8 @@ class Description(Struct, frozen=True, kw_only=True, tag="description"):
     models: tuple[Model, ...] = ()
     voices: dict[str, tuple[Voice, ...]] = field(default_factory=dict[str, tuple[Voice, ...]])
     """Model id to voices."""
+    aliases: dict[str, str] = field(default_factory=dict[str, str])
+    openai_voices: dict[str, str] = field(default_factory=dict[str, str])
     sources: tuple[ModelSource, ...] = ()
     options_schema: dict[str, Any] = field(default_factory=dict[str, Any])
     """JSON Schema of the options Struct."""

@@ -49,6 +49,7 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
 )
 SOAK_MINUTES = 30.0
 SHORT_SOAK_MINUTES = 1.0
+REASON_CHARS = 200
 
 
 def main(arguments: list[str]) -> int:
@@ -108,7 +109,7 @@ def _run(names: list[str], quick: bool, command: list[str]) -> Report:
                     print(results.table([result]).splitlines()[-1], flush=True)
             except Exception as error:  # one that fails must not cost the others
                 traceback.print_exc()
-                failures.append(f"{name}: {error}")
+                failures.append(f"{name}: {type(error).__name__}: {str(error).strip()[-REASON_CHARS:]}")
             print(f"  ({name} took {time.monotonic() - since:.0f} s)", flush=True)
     return Report(
         started=started,

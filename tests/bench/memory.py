@@ -13,7 +13,7 @@ from .results import Result, judged
 from .stage import Running, Stage
 
 TTL_S = 2
-MODELS = ("Systran/faster-whisper-tiny.en", "piper/en_US-joe-medium")
+MODELS = ("whisper-1", "tts-1")
 SETTLE_S = 1.0
 OWN = "PSS of the server and its media workers; engine workers are the models' and counted apart"
 

@@ -36,6 +36,7 @@ from open_speech_core.types import (
     Model,
     ModelSource,
     Segment,
+    Task,
     TranscribeRequest,
 )
 from open_speech_whisper.catalogue import ALIASES, MODELS
@@ -479,4 +480,12 @@ def test_a_language_whisper_has_not_is_refused_by_name(multilingual: WhisperEngi
 
 @pytest.mark.model
 def test_a_multilingual_model_takes_the_task_to_translate(multilingual: WhisperEngine, jfk: Float32) -> None:
-    assert info_of(multilingual, jfk, task="translate", language="fr").language == "fr"
+    """Next to no temperature makes equal requests give equal tokens, and another task gives others."""
+
+    def tokens(task: Task) -> list[tuple[int, ...] | None]:
+        request = TranscribeRequest(audio=wire(jfk), temperature=1e-6, language="fr", task=task)
+        items = multilingual.transcribe(request, Context())
+        return [item.tokens for item in items if isinstance(item, Segment)]
+
+    assert tokens("transcribe") == tokens("transcribe") != []
+    assert tokens("translate") != tokens("transcribe")

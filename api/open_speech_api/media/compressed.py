@@ -50,7 +50,7 @@ CODECS: dict[Compressed, Codec] = {
         encoder="libopus",
         sample_format="flt",
         bit_rate=64_000,
-        
+        rates=(48_000,),
         # In microseconds: FFmpeg would hold a page for a second.
         options={"page_duration": "100000"},
     ),

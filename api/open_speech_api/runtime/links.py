@@ -55,6 +55,8 @@ class ProcessLink:
     async def start(self, on_frame: OnFrame, on_end: OnEnd) -> None:
         self._process = await asyncio.create_subprocess_exec(
             self._interpreter,
+            # Without -P the working directory would come first on the path, and a file there could stand in for a module.
+            "-P",
             "-m",
             "open_speech_core.worker",
             stdin=PIPE,

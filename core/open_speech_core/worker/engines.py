@@ -111,6 +111,8 @@ def describe(plugin: str) -> Iterator[Description]:
             capabilities=provider.capabilities,
             models=models,
             voices={model.id: provider.voices(model) for model in models},
+            aliases=dict(provider.aliases),
+            openai_voices=dict(provider.openai_voices),
             sources=discovery.sources,
             options_schema=schema_of(found.cls.Options),
             request_options_schema=schema_of(found.cls.RequestOptions),

@@ -12,6 +12,7 @@ import os
 import platform
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -334,5 +335,8 @@ def _info(error: BaseException) -> ErrorInfo:
         return error.info()
     if isinstance(error, MemoryError):
         return ErrorInfo(code="engine_error", message="the engine ran out of memory")
-    log.error("an engine raised", exc_info=error)
+    # An engine's words may hold a user's: where it failed is for everyone, what it said for debugging.
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("an engine raised %s at\n%s", type(error).__name__, frames.rstrip())
+    log.debug("it said: %s", error)
     return EngineError(f"the engine failed ({type(error).__name__})").info()

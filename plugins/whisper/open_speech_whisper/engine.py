@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Temperatures tried in turn until a result passes the library's checks: the reference's default."""
-SHORTEST = -1
+SHORTEST = RATE // 100
 """Samples of one hop of the features; less is nothing to hear."""
 PRECISION_S = 0.02
 """Step of Whisper's time tokens; no segment is shorter."""
@@ -151,7 +151,7 @@ class WhisperEngine(TranscriberEngine):
         # A temperature of 0 means, as in OpenAI's reference, that it is raised where needed.
         temperatures = (request.temperature,) if request.temperature else LADDER
         return {
-            "task": request.task,
+            "task": "transcribe",
             "beam_size": own.beam_size or self._beam_size,
             "temperature": Temperatures(temperatures, context),
             "initial_prompt": _plain(request.prompt),
