@@ -66,6 +66,12 @@ def unexpected(request: AnyRequest, error: Exception) -> Response[Envelope]:
     return Response(Envelope(error=body), status_code=500)
 
 
+def too_deep(request: AnyRequest, error: RecursionError) -> Response[Envelope]:
+    """Answer JSON whose nesting no decoder takes; for routes that let the framework decode it."""
+    body = ErrorBody(message="the body is not valid JSON: it is nested too deeply", type=REQUEST, code=CODES[400])
+    return Response(Envelope(error=body), status_code=400)
+
+
 def _first_problem(error: ValidationException) -> tuple[str | None, str]:
     """Name the first parameter at fault and say what is wrong with it."""
     problems = cast("list[dict[str, Any]]", error.extra) if isinstance(error.extra, list) else []

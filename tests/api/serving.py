@@ -32,7 +32,10 @@ class Running:
 
     def __init__(self, folder: Path, plugins: tuple[str, ...] = ECHO, environ: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        tls = (environ or {}).get("OS_SSL_ENABLED") == "true"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.certificates = folder / "data" / "certs"
+        """Where the server keeps the certificate it made, if it speaks HTTPS."""
         self.run_folder = folder / "run"
         self.log_file = folder / f"server-{self.port}.log"
         own = {
@@ -49,7 +52,7 @@ class Running:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
         )
-        self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+        self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False, verify=False, http2=tls)
         self._await_health()
         self.startup_s = time.monotonic() - started
 
@@ -59,7 +62,7 @@ class Running:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended with {self.process.returncode}: {self.log()}")
             try:
-                if httpx.get(f"{self.url}/health", trust_env=False, timeout=5).status_code == 200:
+                if httpx.get(f"{self.url}/health", trust_env=False, timeout=5, verify=False).status_code == 200:
                     return
             except httpx.TransportError:
                 time.sleep(0.02)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from . import estimates
 from .client import Client, Upload
 from .clips import PARAGRAPH
-from .processes import Footprint, footprint
+from .processes import Footprint, footprint, other_measures
 from .results import Result, judged
 from .stage import Running, Stage
 
@@ -38,27 +38,27 @@ def _rest(stage: Stage) -> Iterator[Result]:
     streamed = Upload.of(stage.clips.short, stream="true", response_format="json")
     with stage.server(OS_MODEL_TTL=str(TTL_S)) as server:
         time.sleep(SETTLE_S)
-        before = footprint(server)
+        before, others_before = footprint(server), other_measures(server)
         with stage.client(server) as client:
             for _ in range(stage.rounds(10, 2)):
                 use(client, upload)
                 client.transcribe(streamed)
             used = footprint(server)
         _await_no_workers(server)
-        after = footprint(server)
+        after, others_after = footprint(server), other_measures(server)
     yield judged(
         "memory/before the first request",
         estimates.single(before.own),
         "MB",
         at_most=110,
-        notes=[OWN, "PSS counts pages shared with other processes in part"],
+        notes=[OWN, f"PSS counts a page shared with another program in part: {others_before}"],
     )
     yield judged(
         "memory/kept after use, all workers ended",
         estimates.single(after.own - before.own),
         "MB",
         at_most=10,
-        notes=[_described("in use", used), _described("after", after)],
+        notes=[_described("in use", used), _described("after", after), others_after],
     )
 
 

@@ -52,6 +52,12 @@ def pss_mb(process: psutil.Process) -> float:
         return 0.0
 
 
+def other_measures(server: Running) -> str:
+    """Give the server process's memory without any shared page (USS) and with all of them (RSS)."""
+    full = psutil.Process(server.process.pid).memory_full_info()
+    return f"of the server alone USS is {full.uss / MB:.1f}, RSS {full.rss / MB:.1f} MB"
+
+
 def role(process: psutil.Process) -> Role:
     """Say what a worker does."""
     try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, ClassVar
 from urllib.parse import unquote
 
 from litestar import Controller, get, post
 from litestar.params import Body, Parameter
 
+from open_speech_api.failures import too_deep
 from open_speech_api.runtime.fleet import Fleet
 from open_speech_api.services import Services
 from open_speech_api.wire.models import (
@@ -30,6 +31,7 @@ OFFERED: tuple[Kind, ...] = ("transcriber", "synthesizer")
 
 class CatalogueController(Controller):
     path = "/v1"
+    exception_handlers: ClassVar = {RecursionError: too_deep}
 
     @get("/models", summary="List models", tags=["Models"])
     async def models(self, services: Services) -> ModelList:

@@ -50,7 +50,8 @@ class Target(Struct, frozen=True, kw_only=True):
     download: bool = False
     """The weights are fetched before the first load."""
     counted: bool = True
-    """Counts as a loaded model; media workers do not."""
+    """Counts as a loaded model, and rests when it dies too often. Media workers do neither: what ends one is a
+    stranger's file, and the next file deserves a new one."""
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -333,7 +334,8 @@ class Fleet:
             self.loaded_at = None
         if not replica.worker.ending:
             log.warning("a worker of %s ended unexpectedly", self.target.key)
-            self._count_death()
+            if self.target.counted:
+                self._count_death()
         if self._resting_until > self._clock():
             self._failed(ModelFailed("the model failed repeatedly", retry_after_s=self._resting_until - self._clock()))
         self._dispatch()

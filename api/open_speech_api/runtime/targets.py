@@ -9,7 +9,7 @@ from open_speech_api.settings import Settings
 from open_speech_core.errors import ModelNotFound, WeightsMissing
 from open_speech_core.options import environment_allowed
 from open_speech_core.registry import Registry, Resolved
-from open_speech_core.types import EngineSpec, LoadSpec, Model
+from open_speech_core.types import EngineSpec, Kind, LoadSpec, Model
 
 from .cores import usable_cores
 from .fleet import Target
@@ -73,9 +73,8 @@ class Targets:
         )
 
     def _spec(self, resolved: Resolved) -> EngineSpec:
-        stt, tts = self._settings.stt, self._settings.tts
-        speech = resolved.model.kind == "synthesizer"
         source = self._registry.source(resolved)
+        device, compute_type = self._device(resolved.model.kind)
         return EngineSpec(
             plugin=resolved.plugin.module,
             kind=resolved.model.kind,
@@ -83,12 +82,21 @@ class Targets:
             load=LoadSpec(
                 model=resolved.model,
                 path=source.path if source is not None else None,
-                device=(tts.device if speech else None) or stt.device or "auto",
-                compute_type="auto" if speech else stt.compute_type or "auto",
+                device=device,
+                compute_type=compute_type,
                 threads=self._settings.server.worker_threads or 1,
                 home=str(resolved.provider.home),
             ),
         )
+
+    def _device(self, kind: Kind) -> tuple[str, str]:
+        """Give device and compute type; detectors and processors are too small to move."""
+        stt, tts = self._settings.stt, self._settings.tts
+        if kind == "transcriber":
+            return stt.device or "auto", stt.compute_type or "auto"
+        if kind == "synthesizer":
+            return tts.device or stt.device or "auto", "auto"
+        return "auto", "auto"
 
     def _declared(self, resolved: Resolved) -> dict[str, str]:
         provider = resolved.provider

@@ -25,7 +25,7 @@ log = logging.getLogger("open_speech.requests")
 
 Headers: TypeAlias = "list[tuple[bytes, bytes]]"
 
-OPEN_PATHS = frozenset({"/", "/health", "/health/ready", "/openapi.json", "/docs", "/web", "/web/"})
+OPEN_PATHS = frozenset({"/", "/health", "/health/ready", "/openapi.json", "/docs", "/docs/", "/web", "/web/"})
 """Paths that need no key. Everything that is not here, known or unknown, is closed."""
 OPEN_FOLDERS = ("/web/", "/docs/")
 """Static files below these need no key either; a path with anything odd in it is no static file."""

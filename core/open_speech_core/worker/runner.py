@@ -336,7 +336,8 @@ def _info(error: BaseException) -> ErrorInfo:
     if isinstance(error, MemoryError):
         return ErrorInfo(code="engine_error", message="the engine ran out of memory")
     # An engine's words may hold a user's: where it failed is for everyone, what it said for debugging.
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    log.error("an engine raised %s at\n%s", type(error).__name__, frames.rstrip())
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " > ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
+    log.error("an engine raised %s at %s", type(error).__name__, where)
     log.debug("it said: %s", error)
     return EngineError(f"the engine failed ({type(error).__name__})").info()

@@ -151,7 +151,7 @@ class WhisperEngine(TranscriberEngine):
         # A temperature of 0 means, as in OpenAI's reference, that it is raised where needed.
         temperatures = (request.temperature,) if request.temperature else LADDER
         return {
-            "task": "transcribe",
+            "task": request.task,
             "beam_size": own.beam_size or self._beam_size,
             "temperature": Temperatures(temperatures, context),
             "initial_prompt": _plain(request.prompt),
