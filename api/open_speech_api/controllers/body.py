@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import cast
 
+from open_speech_api.security.draining import drain
 from open_speech_core.errors import Cancelled, UploadTooLarge
 
 from .waiting import AnyRequest
 
 JSON_MAX_BYTES = 1 << 20
 """JSON bodies are small; audio is sent as a form."""
-DRAIN_BYTES = 64 * 1024 * 1024
-DRAIN_S = 5.0
 
 
 class Body:
@@ -35,14 +32,9 @@ class Body:
             yield cast("bytes", message.get("body", b""))
 
     async def drain(self) -> None:
-        """Read on for a moment after a refusal: a client that is still sending would never read the answer."""
-        taken = 0
-        with suppress(TimeoutError, Cancelled):
-            async with asyncio.timeout(DRAIN_S):
-                async for chunk in self.chunks():
-                    taken += len(chunk)
-                    if taken > DRAIN_BYTES:
-                        return
+        """Read on for a moment after a refusal."""
+        if not self._ended:
+            await drain(self._request.receive)
 
 
 async def read_small(request: AnyRequest) -> bytes:

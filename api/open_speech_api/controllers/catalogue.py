@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, ClassVar
+from typing import Annotated
 from urllib.parse import unquote
 
 from litestar import Controller, get, post
 from litestar.params import Body, Parameter
+from litestar.types import ExceptionHandlersMap
 
 from open_speech_api.failures import too_deep
 from open_speech_api.runtime.fleet import Fleet
@@ -31,7 +32,7 @@ OFFERED: tuple[Kind, ...] = ("transcriber", "synthesizer")
 
 class CatalogueController(Controller):
     path = "/v1"
-    exception_handlers: ClassVar = {RecursionError: too_deep}
+    exception_handlers: ExceptionHandlersMap = {RecursionError: too_deep}  # noqa: RUF012 - as Litestar declares it
 
     @get("/models", summary="List models", tags=["Models"])
     async def models(self, services: Services) -> ModelList:

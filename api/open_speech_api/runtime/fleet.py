@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -118,6 +119,7 @@ class Fleet:
         self._lease_s = 1.0
         """Recent length of a lease, smoothed; what Retry-After is made of."""
         self._closed = False
+        self._loading = False
 
     # admission
 
@@ -128,6 +130,11 @@ class Fleet:
     @property
     def loading(self) -> bool:
         return self._starting is not None and not self.replicas
+
+    @property
+    def occupies(self) -> bool:
+        """It is in memory, or about to be."""
+        return bool(self.replicas) or self._loading
 
     @property
     def idle(self) -> bool:
@@ -300,6 +307,7 @@ class Fleet:
         """Start a worker and make its engine; whatever fails, the worker is gone."""
         if not self.replicas:
             await self._room(self)
+        self._loading = True
         worker = self._make(self.target)
         try:
             await worker.start()
@@ -311,6 +319,8 @@ class Fleet:
             worker.ending = True
             worker.kill()
             raise
+        finally:
+            self._loading = False
         return worker
 
     def _failed(self, error: OpenSpeechError) -> None:
@@ -322,7 +332,8 @@ class Fleet:
         while len(self._queue):
             waiter = self._queue.pop()
             if not waiter.granted.done():
-                waiter.granted.set_exception(error)
+                # Each gets its own: a raised exception carries the trace of whoever raised it.
+                waiter.granted.set_exception(copy.copy(error))
                 # The waiter may have left in this very moment.
                 waiter.granted.exception()
 

@@ -46,6 +46,9 @@ class Pool:
         """Give the fleet of a model, made on first use."""
         if (fleet := self._fleets.get(target.key)) is None:
             fleet = self._fleets[target.key] = Fleet(target, self._policy, self._make, self._room, self._clock)
+        elif fleet.target != target:
+            # The weights have come, or a provider was replaced: the next replica is made the new way.
+            fleet.target = target
         return fleet
 
     def find(self, key: str) -> Fleet | None:
@@ -114,7 +117,7 @@ class Pool:
         if not limit or not wanted.target.counted:
             return
         deadline = self._clock() + self._policy.queue_wait_s
-        while self.loaded() >= limit:
+        while sum(fleet.occupies for fleet in self.fleets()) >= limit:
             idle = [fleet for fleet in self.fleets() if fleet.replicas and fleet.idle]
             if idle:
                 await min(idle, key=lambda fleet: fleet.last_used).unload()

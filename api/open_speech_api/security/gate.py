@@ -21,6 +21,8 @@ from open_speech_api.settings import Settings
 from open_speech_api.wire.errors import Envelope, ErrorBody
 from open_speech_core.types import Event
 
+from .draining import drain
+
 log = logging.getLogger("open_speech.requests")
 
 Headers: TypeAlias = "list[tuple[bytes, bytes]]"
@@ -162,10 +164,11 @@ def bearer(headers: Headers) -> bytes:
 
 
 async def refuse(scope: dict[str, Any], receive: Receive, send: Send | Numbered) -> None:
-    """Answer 401, before an upgrade too."""
+    """Answer 401, before an upgrade too. What is still being sent is read first, and forgotten."""
     if scope["type"] == "websocket":
         await send(cast("Message", {"type": "websocket.close", "code": 4401, "reason": "unauthorized"}))
         return
+    await drain(receive)
     body = msgspec.json.encode(Envelope(error=NO_KEY))
     headers: Headers = [
         (b"content-type", b"application/json"),
