@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
-from litestar.types import ASGIApp, ControllerRouterHandler
+from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from open_speech_core.errors import OpenSpeechError
 from open_speech_core.plugins import Discovery
@@ -50,7 +50,25 @@ JSON_BODY_MAX_BYTES = 1 << 20
 """JSON bodies are small; uploads are read by our own reader with its own limits."""
 
 
-def create_app(settings: Settings, plugins: Discovery, environ: Mapping[str, str]) -> ASGIApp:
+class Application:
+    """The server as an ASGI application, and its end."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    async def end(self) -> None:
+        """Let running requests finish for as long as the settings say, end every worker, clear the run folder.
+
+        Not left to the lifespan: it ends after the last connection was closed, and some clients never close theirs.
+        """
+        await _end(self._services)
+
+
+def create_app(settings: Settings, plugins: Discovery, environ: Mapping[str, str]) -> Application:
     """Wire a server of ``settings`` and ``plugins``; ``environ`` is what plugins' options are read from."""
     registry = build_registry(
         plugins,
@@ -73,7 +91,7 @@ def create_app(settings: Settings, plugins: Discovery, environ: Mapping[str, str
         cors_config=_cors(settings),
         logging_config=None,
     )
-    return Gate(app, settings, services.observers.tell)
+    return Application(Gate(app, settings, services.observers.tell), services)
 
 
 def make_services(settings: Settings, registry: Registry, plugins: Discovery, environ: Mapping[str, str]) -> Services:
@@ -109,9 +127,14 @@ async def _lifespan(services: Services) -> AsyncIterator[None]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        await services.pool.drain(services.settings.server.drain_s)
-        services.observers.stop()
-        shutil.rmtree(services.run_folder, ignore_errors=True)
+        await _end(services)
+
+
+async def _end(services: Services) -> None:
+    """End what runs; may be called again."""
+    await services.pool.drain(services.settings.server.drain_s)
+    services.observers.stop()
+    shutil.rmtree(services.run_folder, ignore_errors=True)
 
 
 async def _preload(services: Services) -> None:

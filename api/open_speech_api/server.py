@@ -18,7 +18,7 @@ from granian.server.embed import Server
 
 from open_speech_core.plugins import Discovery, discover
 
-from .app import create_app
+from .app import Application, create_app
 from .security.tls import decide_tls
 from .settings import Settings, canonical_environ
 
@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 """Options of mallopt(3)."""
+
+
+LAST_ANSWERS_S = 1.0
+"""What is left to the connections once no worker runs any more."""
 
 
 class ServeError(Exception):
@@ -57,17 +61,26 @@ def serve(
     )
     scheme = "https" if tls else "http"
     shown = f"[{host}]" if ":" in host else host
-    asyncio.run(_run(server, (lambda: on_ready(f"{scheme}://{shown}:{port}")) if on_ready else None, (host, port)))
+    ready = (lambda: on_ready(f"{scheme}://{shown}:{port}")) if on_ready else None
+    asyncio.run(_run(app, server, ready, (host, port)))
 
 
-async def _run(server: Server, ready: Callable[[], None] | None, address: tuple[str, int]) -> None:
-    loop = asyncio.get_running_loop()
+async def _run(app: Application, server: Server, ready: Callable[[], None] | None, address: tuple[str, int]) -> None:
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(number, stopping.set)
     serving = asyncio.create_task(server.serve())
     if ready is not None and await _listening(serving, address):
         ready()
-    await serving
+    told = asyncio.create_task(stopping.wait())
+    await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        await serving
+    else:
+        stop: Callable[[], None] = server.stop
+        stop()
+        await app.end()
+        await asyncio.wait({serving}, timeout=LAST_ANSWERS_S)
     # granian's threads may still hold connections of clients that do not close; nothing is left to do for them.
     os._exit(0)
 

@@ -47,7 +47,10 @@ class ErrorInfo(Struct, frozen=True, kw_only=True):
 
 
 class OpenSpeechError(Exception):
-    """Root of the tree; raise a leaf."""
+    """A defect of the server; its log knows more.
+
+    Root of the tree; raise a leaf.
+    """
 
     code: ClassVar[str] = "internal_error"
 

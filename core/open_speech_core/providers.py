@@ -195,8 +195,10 @@ class Provider(ABC, Generic[OptionsT]):
 
     def check_voice(self, model: Model, voice: str) -> None:
         """Raise ``VoiceNotFound`` unless the voice (or blend) can be spoken. Needs no engine."""
-        if all(known.id != voice for known in self.voices(model)):
-            raise VoiceNotFound(f"model {model.id!r} has no voice {voice!r}", param="voice")
+        known = [each.id for each in self.voices(model)]
+        if voice not in known:
+            has = f"; it has {', '.join(known[:20])}" if known else ""
+            raise VoiceNotFound(f"model {model.id!r} has no voice {voice[:100]!r}{has}", param="voice")
 
     def artifacts(self, model: Model) -> Artifacts:
         """Say which files of this model are on disk. Default: it needs none."""

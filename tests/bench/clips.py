@@ -47,9 +47,9 @@ class Clips:
         return self._wav("60s.wav", self._talk(60))
 
     @functools.cached_property
-    def three_minutes(self) -> Path:
-        """Give 180 s of talk as WAV."""
-        return self._wav("180s.wav", self._talk(180))
+    def ten_minutes(self) -> Path:
+        """Give 600 s of talk as WAV."""
+        return self._wav("600s.wav", self._talk(600))
 
     @functools.cached_property
     def hour(self) -> Path:

@@ -24,7 +24,7 @@ P99 = 0.99
 
 def measure(stage: Stage) -> Iterator[Result]:
     """Probe both servers in turns, each time on a new connection, while a crowd works on ours."""
-    probes = stage.rounds(1000, 150)
+    probes = stage.rounds(1000, 100)
     ours: list[float] = []
     theirs: list[float] = []
     with stage.server() as server, idle_server() as idle_port:

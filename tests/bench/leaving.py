@@ -23,8 +23,8 @@ EARLIEST_S, LATEST_S = 0.3, 2.5
 def measure(stage: Stage) -> Iterator[Result]:
     """Leave at random moments; ask at once for something short, with one replica, and see how long that waits."""
     chance = random.Random(SEED)
-    rounds = stage.rounds(20, 4)
-    long_body = Upload.of(stage.clips.minute).body
+    rounds = stage.rounds(20, 3)
+    long_body = Upload.of(stage.clips.ten_minutes).body
     short = Upload.of(stage.clips.short)
     text = speech_body(" ".join([PARAGRAPH] * 12), "pcm")
     with stage.server(OS_CORES="1") as server:

@@ -94,7 +94,7 @@ def measure(stage: Stage) -> Iterator[Result]:
 
 async def _play(stage: Stage) -> tuple[list[float], list[float]]:
     scene = _scene(stage)
-    clip = stage.clips.minute if stage.quick else stage.clips.three_minutes
+    clip = stage.clips.minute if stage.quick else stage.clips.ten_minutes
     try:
         await scene.pool.fleet(scene.plan.target).ensure()
         async with asyncio.TaskGroup() as group:
@@ -144,7 +144,7 @@ async def _speak_up(scene: Scene, batch: list[asyncio.Task[None]]) -> list[float
     chance = random.Random(SEED)
     waits: list[float] = []
     while True:
-        await asyncio.sleep(chance.uniform(0.2, 1.5))
+        await asyncio.sleep(chance.uniform(0.1, 1.0))
         if any(task.done() for task in batch):
             return waits
         spent = Spent()

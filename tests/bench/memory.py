@@ -14,7 +14,7 @@ from .stage import Running, Stage
 
 TTL_S = 2
 MODELS = ("whisper-1", "tts-1")
-SETTLE_S = 1.0
+SETTLE_S = 0.5
 OWN = "PSS of the server and its media workers; engine workers are the models' and counted apart"
 
 
@@ -67,7 +67,7 @@ def _rounds(stage: Stage) -> Result:
     upload = Upload.of(stage.clips.short)
     kept: list[Footprint] = []
     with stage.server() as server, stage.client(server) as client:
-        for _ in range(stage.rounds(10, 4) + 1):
+        for _ in range(stage.rounds(10, 3) + 1):
             for model in MODELS:
                 client.post("/v1/audio/models/load", {"model": model})
             use(client, upload)

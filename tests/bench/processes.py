@@ -20,9 +20,9 @@ SIGNS: tuple[tuple[Role, str], ...] = (("whisper", "ctranslate2"), ("piper", "es
 """What only that worker has mapped; whisper's imports PyAV too, so the order counts."""
 MB = 1_000_000
 SAMPLE_S = 0.05
-SETTLE_S = 0.5
-IDLE_S = 0.05
-"""Seconds of work in a second that count as none."""
+SETTLE_S = 0.3
+IDLE_SHARE = 0.05
+"""Share of a core that counts as rest."""
 
 
 class Footprint(Struct, frozen=True, kw_only=True):
@@ -80,7 +80,7 @@ def await_idle(server: Running, within_s: float = 60.0) -> None:
     """Wait until no worker computes: replicas that were started for a crowd are loaded then."""
     deadline = time.monotonic() + within_s
     before = -1.0
-    while (now := _worked_s(server)) - before > IDLE_S * SETTLE_S or before < 0:
+    while (now := _worked_s(server)) - before > IDLE_SHARE * SETTLE_S or before < 0:
         if time.monotonic() > deadline:
             raise RuntimeError("the workers do not come to rest")
         before = now

@@ -24,7 +24,7 @@ REST_S = 0.3
 
 
 class Raw:
-    """One raw engine, loaded and warm."""
+    """One raw engine. It loads beside others; the first call waits for that."""
 
     def __init__(self, engine: Engine, threads: int) -> None:
         self.threads = threads
@@ -35,7 +35,7 @@ class Raw:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        self._take()
+        self._loaded = False
 
     def call(self, subject: str, *, vad: bool = True) -> float:
         """Do one call; give its seconds by the child's own clock."""
@@ -44,6 +44,9 @@ class Raw:
     def calls(self, subject: str, times: int, *, vad: bool = True) -> Took:
         """Do calls one after another."""
         assert self._process.stdin is not None
+        if not self._loaded:
+            self._take()
+            self._loaded = True
         command = Command(subject=subject, times=times, vad=vad)
         self._process.stdin.write(msgspec.json.encode(command) + b"\n")
         self._process.stdin.flush()

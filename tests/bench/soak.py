@@ -9,35 +9,18 @@ from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 
-import numpy as np
-from msgspec import Struct
-
 from .client import Client, Upload, form_headers, speech_body
 from .clips import PARAGRAPH, SENTENCE
 from .crowd import closed_loop
+from .growth import Look, judge
 from .memory import MODELS
 from .processes import descriptors, footprint
 from .stage import Running, Stage
 
 SEED = 3
-WARM_PART = 1 / 3
-"""Share of the rounds in which the server may still grow to its size."""
-GROWTH_MB = 10.0
-GROWTH_DESCRIPTORS = 4
 CALLERS = 4
 QUIET_S = 15.0
 FORMATS = ("pcm", "mp3", "opus", "aac", "flac", "wav")
-
-
-class Look(Struct, frozen=True, kw_only=True):
-    """What was there after a round, when nobody asked for anything."""
-
-    at_s: float
-    own_mb: float
-    """PSS of the server and its media workers."""
-    descriptors: int
-    workers: int
-    leftovers: tuple[str, ...]
 
 
 def soak(stage: Stage, seconds: float) -> list[str]:
@@ -51,26 +34,6 @@ def soak(stage: Stage, seconds: float) -> list[str]:
             rounds.append(_look(server, time.monotonic() - since))
             print(_line(rounds), flush=True)
     return judge(rounds)
-
-
-def judge(rounds: list[Look]) -> list[str]:
-    """Compare the rounds' end with the rounds after the warm part; name what grew."""
-    counted = rounds[round(len(rounds) * WARM_PART) :]
-    if len(counted) < 4:
-        return [f"only {len(rounds)} rounds were done, too few to judge by"]
-    half = len(counted) // 2
-    early, late = counted[:half], counted[half:]
-    problems = [f"left in the run folder: {left}" for look in rounds for left in look.leftovers]
-    grown = float(np.median([look.own_mb for look in late]) - np.median([look.own_mb for look in early]))
-    if grown > GROWTH_MB:
-        problems.append(f"memory grew by {grown:.1f} MB; at most {GROWTH_MB:g} is allowed")
-    more = max(look.descriptors for look in late) - max(look.descriptors for look in early)
-    if more > GROWTH_DESCRIPTORS:
-        problems.append(f"{more} descriptors more than before; at most {GROWTH_DESCRIPTORS} are allowed")
-    workers = max(look.workers for look in late) - max(look.workers for look in early)
-    if workers > 0:
-        problems.append(f"{workers} workers more than before")
-    return problems
 
 
 def _round(stage: Stage, server: Running, chance: random.Random) -> None:

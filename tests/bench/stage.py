@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from ..api.serving import ECHO, STARTER, Running
 from .client import Client, Upload
-from .clips import PARAGRAPH, Clips
+from .clips import PARAGRAPH, SENTENCE, Clips
 from .machine import usable_cores
 from .processes import await_idle
 from .results import Result
@@ -56,16 +56,17 @@ class Stage:
             client.close()
 
     def warm(self, server: Running) -> None:
-        """Load everything, on every replica: two rounds of as many callers as there are cores, each way."""
+        """Load everything, on every replica: more callers than there are cores, twice, each way."""
         short = Upload.of(self.clips.short)
         ways: tuple[Callable[[Client], object], ...] = (
             lambda client: client.transcribe(short),
-            lambda client: [client.speak(PARAGRAPH, format) for format in ("pcm", "mp3", "opus")],
+            lambda client: client.transcribe(short),
+            lambda client: client.speak(PARAGRAPH, "mp3"),
+            lambda client: [client.speak(SENTENCE, format) for format in ("pcm", "opus")],
         )
         for way in ways:
-            for _ in range(2):
-                together(server, usable_cores() + 1, way)
-                await_idle(server)
+            together(server, usable_cores() + 1, way)
+            await_idle(server)
 
 
 def together(server: Running, callers: int, act: Callable[[Client], object]) -> None:

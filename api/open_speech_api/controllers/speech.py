@@ -52,7 +52,7 @@ class SpeechController(Controller):
         """Turn a text into audio, sent as it is made; ``?stream=false`` sends the whole with its length."""
         if not services.settings.tts.enabled:
             raise ModelNotFound("TTS is disabled; set TTS_ENABLED=true", param=None)
-        services.pool.check_pressure("synthesizer")
+        services.pool.check_pressure("synthesizer", lambda: services.targets.ready("synthesizer"))
         limit = services.settings.tts.max_input_length
         fields, sent = decode_speech(await read_small(request), max_input_characters=limit)
         query = decode_speech_query(dict(request.query_params))

@@ -111,7 +111,7 @@ async def _read(request: AnyRequest, services: Services, stack: ExitStack) -> Fo
     content_type = request.headers.get("content-type", "")
     body = Body(request)
     try:
-        services.pool.check_pressure("transcriber")
+        services.pool.check_pressure("transcriber", lambda: services.targets.ready("transcriber"))
         check_content_length(request.headers.get("content-length"), max_file_bytes=limit)
         folder = stack.enter_context(services.request_folder())
         if content_type.partition(";")[0].strip().lower() == "application/json":

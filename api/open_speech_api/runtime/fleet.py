@@ -69,14 +69,15 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 class Waiter:
-    """A caller in the queue."""
+    """A caller in the queue; ``alone`` wants every lane of a replica."""
 
-    def __init__(self) -> None:
+    def __init__(self, alone: bool) -> None:
+        self.alone = alone
         self.granted: asyncio.Future[Replica] = asyncio.get_running_loop().create_future()
 
 
 class Replica:
-    """A worker of a fleet and how many leases are on it."""
+    """A worker of a fleet and how many of its lanes are leased."""
 
     def __init__(self, worker: Worker, now: float) -> None:
         self.worker = worker
@@ -85,8 +86,13 @@ class Replica:
         self.returned = asyncio.Event()
         """Set whenever a lease came back."""
 
-    def free(self) -> bool:
-        return self.worker.alive and not self.worker.ending and self.leases < self.worker.loaded.max_concurrency
+    @property
+    def lanes(self) -> int:
+        return self.worker.loaded.max_concurrency
+
+    def free(self, alone: bool) -> bool:
+        wanted = self.lanes if alone else 1
+        return self.worker.alive and not self.worker.ending and self.leases + wanted <= self.lanes
 
 
 class Fleet:
@@ -170,12 +176,15 @@ class Fleet:
 
     # leases
 
-    async def lease(self, *, caller: str, live: bool, first: bool, spent: Spent) -> Replica:
-        """Wait for a replica. Raises what stopped it from starting, or ``QueueFull`` after a first wait too long."""
+    async def lease(self, *, caller: str, live: bool, first: bool, spent: Spent, alone: bool = False) -> Replica:
+        """Wait for a replica, with nobody beside the caller if ``alone``.
+
+        Raises what stopped it from starting, or ``QueueFull`` after a first wait too long.
+        """
         since, loading = self._clock(), not self.replicas
-        replica = self._take_free() if not len(self._queue) else None
+        replica = self._take_free(alone) if not len(self._queue) else None
         if replica is None:
-            replica = await self._wait(caller, live, self._policy.queue_wait_s if first else None)
+            replica = await self._wait(caller, live, alone, self._policy.queue_wait_s if first else None)
         waited_ms = (self._clock() - since) * 1000
         if loading:
             spent.load_ms += waited_ms
@@ -183,8 +192,8 @@ class Fleet:
             spent.queue_ms += waited_ms
         return replica
 
-    async def _wait(self, caller: str, live: bool, limit_s: float | None) -> Replica:
-        waiter = Waiter()
+    async def _wait(self, caller: str, live: bool, alone: bool, limit_s: float | None) -> Replica:
+        waiter = Waiter(alone)
         self._queue.push(waiter, caller=caller, live=live)
         self._grow()
         # A load has its own watchdog; waiting for it is no queueing.
@@ -206,27 +215,27 @@ class Fleet:
         """Release a replica that was granted in the very moment its caller left."""
         granted = waiter.granted
         if granted.done() and not granted.cancelled() and granted.exception() is None:
-            self.release(granted.result(), 0.0)
+            self.release(granted.result(), 0.0, alone=waiter.alone)
 
-    def _take_free(self) -> Replica | None:
-        free = [replica for replica in self.replicas if replica.free()]
+    def _take_free(self, alone: bool) -> Replica | None:
+        free = [replica for replica in self.replicas if replica.free(alone)]
         if not free:
             return None
         replica = min(free, key=lambda replica: replica.leases)
-        replica.leases += 1
+        replica.leases += replica.lanes if alone else 1
         return replica
 
-    def release(self, replica: Replica, seconds: float) -> None:
+    def release(self, replica: Replica, seconds: float, *, alone: bool = False) -> None:
         """Give a lease back; the replica serves the next once its cancelled calls have ended."""
         if seconds:
             self._lease_s += 0.2 * (seconds - self._lease_s)
-        if replica.worker.loaded.max_concurrency > 1 or replica.worker.settled() or not replica.worker.alive:
-            self._released(replica)
+        if replica.lanes > 1 or replica.worker.settled() or not replica.worker.alive:
+            self._released(replica, replica.lanes if alone else 1)
         else:
             self._spawn(self._settle(replica))
 
-    def _released(self, replica: Replica) -> None:
-        replica.leases -= 1
+    def _released(self, replica: Replica, lanes: int) -> None:
+        replica.leases -= lanes
         replica.returned.set()
         replica.last_used = self.last_used = self._clock()
         self._dispatch()
@@ -243,16 +252,17 @@ class Fleet:
                 log.warning("%s did not stop within %g s and is replaced", self.target.key, 2 * self.target.cancel_s)
                 replica.worker.ending = True
                 replica.worker.kill()
-        self._released(replica)
+        self._released(replica, 1)
 
     def _dispatch(self) -> None:
         while len(self._queue):
-            replica = self._take_free()
+            waiter = self._queue.peek()
+            replica = self._take_free(waiter.alone)
             if replica is None:
                 break
-            waiter = self._queue.pop()
+            self._queue.pop()
             if waiter.granted.done():
-                replica.leases -= 1
+                replica.leases -= replica.lanes if waiter.alone else 1
             else:
                 waiter.granted.set_result(replica)
         self._grow()

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
 
-from open_speech_core.errors import OpenSpeechError, QueueFull, Unavailable, WorkerDied
+from open_speech_core.errors import OpenSpeechError, QueueFull, ShuttingDown, Unavailable, WorkerDied
 from open_speech_core.types import Item, Kind, Request
 
 from .fleet import Fleet, Policy, Target
@@ -66,10 +66,14 @@ class Pool:
         """Ask for a place; entering the ticket raises when there is none."""
         return Ticket(self, self.fleet(target), caller, live, spent or Spent())
 
-    def check_pressure(self, kind: Kind) -> None:
-        """Refuse before a body is read when every fleet of the kind is full. Raises ``QueueFull``."""
+    def check_pressure(self, kind: Kind, ready: Callable[[], Iterable[str]]) -> None:
+        """Refuse before a body is read when no model it may name has a place. Raises ``QueueFull``.
+
+        ``ready`` gives the keys of the models that may be named; it is asked only when all that are loaded are full.
+        """
         fleets = [fleet for fleet in self.fleets() if fleet.target.spec.kind == kind and fleet.replicas]
-        if fleets and all(fleet.waiting >= self._policy.queue_max for fleet in fleets):
+        full = fleets and all(fleet.waiting >= self._policy.queue_max for fleet in fleets)
+        if full and {fleet.target.key for fleet in fleets}.issuperset(ready()):
             raise QueueFull("too many requests are waiting", retry_after_s=min(fleet.estimate_s() for fleet in fleets))
 
     async def unload(self, key: str) -> bool:
@@ -149,6 +153,8 @@ class Ticket:
         self._first = True
 
     def __enter__(self) -> Ticket:
+        if self._pool.closing:
+            raise ShuttingDown("the server is going down", retry_after_s=5)
         self._fleet.admit()
         return self
 
@@ -163,24 +169,29 @@ class Ticket:
         self._fleet.prepare()
 
     @asynccontextmanager
-    async def lease(self) -> AsyncIterator[Worker]:
-        """Hold one lane of a replica."""
-        replica = await self._fleet.lease(caller=self._caller, live=self._live, first=self._first, spent=self.spent)
+    async def lease(self, *, alone: bool = False) -> AsyncIterator[Worker]:
+        """Hold one lane of a replica, or all of them."""
+        replica = await self._fleet.lease(
+            caller=self._caller, live=self._live, first=self._first, spent=self.spent, alone=alone
+        )
         self._first = False
         since = time.monotonic()
         try:
             yield replica.worker
         finally:
-            self._fleet.release(replica, time.monotonic() - since)
+            self._fleet.release(replica, time.monotonic() - since, alone=alone)
 
     async def run(self, request: Request, *, credit: int = CREDIT_ITEMS) -> AsyncGenerator[Item, None]:
-        """Run one call under one lease; tried again once when another call's fault ended it before it sent anything."""
+        """Run one call under one lease; tried again once when another call's fault ended it before it sent anything.
+
+        Whose fault it was nobody knows: those who try again do so one after another, so that one of them alone fails.
+        """
         retried = False
         while True:
             sent = False
             try:
                 async with (
-                    self.lease() as worker,
+                    self.lease(alone=retried) as worker,
                     aclosing(worker.call(request, self.spent, credit=credit)) as items,
                 ):
                     async for item in items:

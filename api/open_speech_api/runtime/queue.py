@@ -35,6 +35,13 @@ class FairQueue(Generic[T]):
                 return entry
         raise IndexError("pop from an empty queue")
 
+    def peek(self) -> T:
+        """Give what ``pop`` would take. Raises ``IndexError``."""
+        for callers in self._classes:
+            for entries in callers.values():
+                return entries[0]
+        raise IndexError("peek into an empty queue")
+
     def remove(self, entry: T) -> None:
         """Take an entry out, wherever it is; nothing happens when it is not there."""
         for callers in self._classes:

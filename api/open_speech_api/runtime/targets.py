@@ -55,6 +55,10 @@ class Targets:
             download=not here,
         )
 
+    def ready(self, kind: Kind) -> list[str]:
+        """Give the keys of the models whose weights are here."""
+        return [found.key for found in self._registry.models(kind) if self._registry.on_disk(found)]
+
     def cutting(self) -> Cutting:
         """Say how recordings are cut, by the settings and the detector that is installed."""
         vad = self._settings.vad

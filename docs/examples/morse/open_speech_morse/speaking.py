@@ -44,4 +44,5 @@ def _tone(keyed: str, unit: int, pitch_hz: float) -> Float32:
     edge = np.hanning(round(RATE * SOFT_S))
     envelope = np.convolve(down, edge / edge.sum(), mode="same")
     wave = np.sin(2 * np.pi * pitch_hz / RATE * np.arange(len(down)))
-    return (LEVEL * envelope * wave).astype(np.float32)
+    samples: Float32 = (LEVEL * envelope * wave).astype(np.float32)
+    return samples

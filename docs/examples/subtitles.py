@@ -1,0 +1,9 @@
+from pathlib import Path
+
+from openai import OpenAI
+
+client = OpenAI(base_url="http://127.0.0.1:8100/v1", api_key="not needed")
+
+with open("speech.wav", "rb") as file:
+    subtitles = client.audio.transcriptions.create(model="whisper-1", file=file, response_format="srt")
+Path("speech.srt").write_text(subtitles, encoding="utf-8")
