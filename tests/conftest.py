@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from api.serving import ECHO, STARTER, Running
+from api.serving import ECHO, STARTER, Running, StartServer
 
 ROOT = Path(__file__).parents[1]
-
-StartServer = Callable[..., Running]
 
 
 @pytest.fixture(scope="session")

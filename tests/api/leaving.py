@@ -24,7 +24,10 @@ Headers = list[tuple[str, str]]
 
 def form(file: bytes, **fields: str) -> tuple[Headers, bytes]:
     """Give a form's headers and body."""
-    parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
+    parts = [
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ]
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
     body = "".join(parts).encode() + head.encode() + file + f"\r\n--{BOUNDARY}--\r\n".encode()
     return [("content-type", f"multipart/form-data; boundary={BOUNDARY}")], body

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
@@ -108,6 +108,10 @@ class Running:
         _, alive = psutil.wait_procs(workers, timeout=2)
         assert not alive, f"workers outlived the server: {alive}"
         return taken
+
+
+StartServer = Callable[..., Running]
+"""How a test starts a server of its own: plugins, then environment."""
 
 
 def _is_worker(process: psutil.Process) -> bool:

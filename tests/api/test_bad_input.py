@@ -15,7 +15,6 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from conftest import StartServer
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +31,7 @@ from api.calling import (
     transcribe,
     wav,
 )
-from api.serving import Running
+from api.serving import Running, StartServer
 
 BOUNDARY = "XXfrontierXX"
 FORM = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -113,7 +112,9 @@ def test_what_is_no_audio_is_refused(server: Running, file: bytes, stream: str) 
     assert response.json()["error"]["type"] == "invalid_request_error"
 
 
-@pytest.mark.parametrize("name", ["a.wav", "a.mp3", "a", "../../etc/passwd", "a\u2028b.wav", "x" * 3000 + ".wav", ".wav", "%00"])
+@pytest.mark.parametrize(
+    "name", ["a.wav", "a.mp3", "a", "../../etc/passwd", "a\u2028b.wav", "x" * 3000 + ".wav", ".wav", "%00"]
+)
 def test_a_files_name_and_type_mean_nothing(server: Running, name: str) -> None:
     assert transcribe(server, AUDIO, name=name, model="whisper-1").status_code == 200
 
@@ -330,7 +331,9 @@ TEXT_FIELDS: dict[str, list[str]] = {
 }
 
 
-@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in TEXT_FIELDS.items() for value in values])
+@pytest.mark.parametrize(
+    ("field", "value"), [(field, value) for field, values in TEXT_FIELDS.items() for value in values]
+)
 def test_a_wrong_value_in_any_field_of_a_form(server: Running, field: str, value: str) -> None:
     response = post(server, FILE, part(field, value))
     name = field.partition("[")[0]
@@ -383,13 +386,17 @@ def test_bad_json(server: Running, content: bytes) -> None:
     refused(response, 400, "invalid_request")
 
 
-@pytest.mark.parametrize("text", ["\x00", "a\x00b", "\x1b[31m", "\u202eabc", "\ufeff", "\U0010ffff", "🎉" * 10, "\u0301" * 50])
+@pytest.mark.parametrize(
+    "text", ["\x00", "a\x00b", "\x1b[31m", "\u202eabc", "\ufeff", "\U0010ffff", "🎉" * 10, "\u0301" * 50]
+)
 def test_odd_texts_are_spoken_or_refused(server: Running, text: str) -> None:
     response = speak(server, text, model="tts-1", voice="alloy")
     assert response.status_code in (200, 400), response.text
 
 
-@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "text/plain", "application/x-www-form-urlencoded", ""])
+@pytest.mark.parametrize(
+    "content_type", ["application/json; charset=utf-8", "text/plain", "application/x-www-form-urlencoded", ""]
+)
 def test_json_of_any_declared_type(server: Running, content_type: str) -> None:
     body = json.dumps({"input": "Hi.", "response_format": "pcm"}).encode()
     response = checked(server.client.post(SPEECH, content=body, headers={"content-type": content_type}))
@@ -420,7 +427,9 @@ JSON_FIELDS: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in JSON_FIELDS.items() for value in values])
+@pytest.mark.parametrize(
+    ("field", "value"), [(field, value) for field, values in JSON_FIELDS.items() for value in values]
+)
 def test_a_wrong_type_in_any_field_of_speech(server: Running, field: str, value: Any) -> None:
     response = checked(server.client.post(SPEECH, json={"input": "Hi.", field: value}))
     refused(response, 400, "invalid_request", field)
@@ -452,7 +461,9 @@ def test_a_wrong_query(server: Running, query: str) -> None:
 )
 def test_odd_queries_break_nothing(server: Running, query: str) -> None:
     for method, path in (("POST", SPEECH), ("GET", "/v1/audio/voices"), ("GET", "/v1/models")):
-        response = checked(server.client.request(method, f"{path}?{query}", json={"input": "Hi.", "response_format": "pcm"}))
+        response = checked(
+            server.client.request(method, f"{path}?{query}", json={"input": "Hi.", "response_format": "pcm"})
+        )
         assert response.status_code in (200, 400), response.text
 
 
@@ -462,7 +473,9 @@ def test_odd_queries_break_nothing(server: Running, query: str) -> None:
 FUZZ = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-NAMES = st.sampled_from([*TEXT_FIELDS, "prompt", "file", "step_ms", "echo_text", "fail_at", "x", "a[b]", "a[", "[]", "]"])
+NAMES = st.sampled_from(
+    [*TEXT_FIELDS, "prompt", "file", "step_ms", "echo_text", "fail_at", "x", "a[b]", "a[", "[]", "]"]
+)
 VALUES = st.one_of(
     st.text(max_size=40),
     st.sampled_from(["true", "1", "0.5", "json", "srt", "word", "echo", "null", "{}", "[]", '{"type":"server_vad"}']),
@@ -514,7 +527,10 @@ def test_random_damage_to_audio(echo_server: Running, data: st.DataObject) -> No
 
 
 @FUZZ
-@given(st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=40), st.sampled_from(["GET", "POST", "PUT"]))
+@given(
+    st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=40),
+    st.sampled_from(["GET", "POST", "PUT"]),
+)
 def test_random_paths(echo_server: Running, path: str, method: str) -> None:
     from urllib.parse import quote
 

@@ -8,10 +8,9 @@ from urllib.parse import quote
 
 import psutil
 import pytest
-from conftest import StartServer
 
 from api.calling import checked, refused, speak, transcribe
-from api.serving import Running
+from api.serving import Running, StartServer
 
 OPENAI_VOICES = {
     "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar",
@@ -209,20 +208,26 @@ def test_methods_that_are_not_there(echo_server: Running) -> None:
         assert "POST" in response.headers["allow"] or "GET" in response.headers["allow"]
 
 
-@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v2/models", "/v1/audio", "/v1/audio/nothing", "/favicon.ico", "/%00", "/%ff"])
+@pytest.mark.parametrize(
+    "path", ["/v1", "/v1/", "/v2/models", "/v1/audio", "/v1/audio/nothing", "/favicon.ico", "/%00", "/%ff"]
+)
 def test_paths_that_are_not_there(echo_server: Running, path: str) -> None:
     refused(echo_server.client.get(path), 404, "not_found", None)
 
 
 def test_request_ids_are_unique(echo_server: Running) -> None:
-    ids = {checked(echo_server.client.get(path)).headers["x-request-id"] for path in ["/health", "/nope", "/v1/models"] * 20}
+    ids = {
+        checked(echo_server.client.get(path)).headers["x-request-id"]
+        for path in ["/health", "/nope", "/v1/models"] * 20
+    }
     assert len(ids) == 60
 
 
 def test_missing_weights_name_the_command(start_server: StartServer, tmp_path: Any) -> None:
     pytest.importorskip("open_speech_whisper")
     server = start_server(
-        ("open_speech_whisper",), {"OS_AUTO_DOWNLOAD": "false", "HF_HOME": str(tmp_path / "none"), "HF_HUB_OFFLINE": "1"}
+        ("open_speech_whisper",),
+        {"OS_AUTO_DOWNLOAD": "false", "HF_HOME": str(tmp_path / "none"), "HF_HUB_OFFLINE": "1"},
     )
     response = transcribe(server, model="whisper-1")
     message = refused(response, 409, "weights_missing", "model")

@@ -14,11 +14,10 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from conftest import StartServer
 
 from api.calling import SPEECH, TRANSCRIPTIONS, checked, events, refused, silent_flac, speak, tone, transcribe
 from api.leaving import Caller, Http1, Http2, form, json_body
-from api.serving import ECHO, Running
+from api.serving import ECHO, Running, StartServer
 
 ONE = {"OS_CORES": "1"}
 """One replica a model, so that a second caller waits."""
@@ -350,11 +349,18 @@ def test_an_engine_that_does_not_stop_is_replaced(start_server: StartServer, fau
 
 @pytest.mark.parametrize(
     ("fault", "status_code", "code"),
-    [("raise", 500, "load_failed"), ("exit", 503, "worker_died"), ("segfault", 503, "worker_died"), ("hang", 504, "step_timeout"),
-     ("freeze", 504, "step_timeout")],
-)  # fmt: skip
+    [
+        ("raise", 500, "load_failed"),
+        ("exit", 503, "worker_died"),
+        ("segfault", 503, "worker_died"),
+        ("hang", 504, "step_timeout"),
+        ("freeze", 504, "step_timeout"),
+    ],
+)
 def test_a_load_that_fails(start_server: StartServer, fault: str, status_code: int, code: str) -> None:
-    server = start_server(environ={**ONE, "ECHO_LOAD_FAIL": fault, "OS_LOAD_TIMEOUT_S": "1", "STT_VAD_ENABLED": "false"})
+    server = start_server(
+        environ={**ONE, "ECHO_LOAD_FAIL": fault, "OS_LOAD_TIMEOUT_S": "1", "STT_VAD_ENABLED": "false"}
+    )
     message = refused(transcribe(server), status_code, code)
     assert "private" not in message
     load = checked(server.client.post("/v1/audio/models/load", json={"model": "echo"}))
@@ -372,8 +378,8 @@ def test_a_load_that_printed_is_fine(start_server: StartServer) -> None:
 
 def test_broken_plugins_harm_nobody(start_server: StartServer) -> None:
     names = (
-        "fails_to_import", "misspells_hook", "other_api", "raises_in_hook", "exits_at_import", "prints_at_import", "no_load",
-        "load_raises", "resolve_raises", "takes_route_field", "shouts_its_name",
+        "fails_to_import", "misspells_hook", "other_api", "raises_in_hook", "exits_at_import", "prints_at_import",
+        "no_load", "load_raises", "resolve_raises", "takes_route_field", "shouts_its_name",
     )  # fmt: skip
     core = str(Path(__file__).parents[1] / "core")
     path = os.pathsep.join([core, str(Path(__file__).parents[1])])
@@ -420,7 +426,10 @@ def test_leaving_during_a_load_leaves_the_load(start_server: StartServer) -> Non
 
 def test_a_killed_server_takes_everything_with_it(tmp_path: Path, callers: ThreadPoolExecutor) -> None:
     server = Running(tmp_path, environ=ONE)
-    work: list[Future[Any]] = [callers.submit(transcribe, server, step_ms="5000"), callers.submit(speak, server, "x" * 50)]
+    work: list[Future[Any]] = [
+        callers.submit(transcribe, server, step_ms="5000"),
+        callers.submit(speak, server, "x" * 50),
+    ]
     work.append(callers.submit(transcribe, server, model="echo-slow", fail="freeze"))
     time.sleep(1.0)
     workers = server.workers()
@@ -597,7 +606,9 @@ def test_the_longest_unused_makes_room(start_server: StartServer) -> None:
     server = start_server(environ={**ONE, "OS_MAX_LOADED_MODELS": "1"})
     for model in ("echo", "echo-slow", "echo"):
         assert transcribe(server, model=model).status_code == 200
-        loaded = [each["id"] for each in server.client.get("/v1/audio/models").json()["models"] if each["status"] == "loaded"]
+        loaded = [
+            each["id"] for each in server.client.get("/v1/audio/models").json()["models"] if each["status"] == "loaded"
+        ]
         assert loaded == [model]
     assert speak(server).status_code == 200
     assert status(server) == "not_loaded"

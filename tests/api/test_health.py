@@ -6,10 +6,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import StartServer
 
 from api.calling import checked, speak, transcribe
-from api.serving import Running
+from api.serving import Running, StartServer
 
 
 def test_health(start_server: StartServer) -> None:

@@ -9,10 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import StartServer
 
 from api.calling import assert_envelope, checked
-from api.serving import Running
+from api.serving import Running, StartServer
 from open_speech_static import folder
 
 ASSETS = sorted(
@@ -21,7 +20,11 @@ ASSETS = sorted(
     for path in (folder() / part).rglob("*")
     if path.is_file()
 )
-TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+}
 
 
 @pytest.mark.parametrize("page", ["/web", "/docs", "/web/", "/docs/"])

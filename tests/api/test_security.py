@@ -16,13 +16,12 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from conftest import StartServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from litestar import Litestar
 
 from api.calling import TRANSCRIPTIONS, assert_envelope, checked, refused, speak, tone, transcribe
-from api.serving import ECHO, Running, clean_environment, free_port
+from api.serving import ECHO, Running, StartServer, clean_environment, free_port
 from open_speech_api.app import CONTROLLERS, create_app
 from open_speech_api.security.gate import is_open
 from open_speech_api.settings import read_settings
@@ -32,7 +31,9 @@ from open_speech_static import folder
 KEY, OTHER = "sk-right", "schlüssel"
 OPEN_PAGES = {"/", "/health", "/health/ready", "/openapi.json", "/docs", "/docs/", "/web", "/web/"}
 """Written down once more, so that opening a route is a change here too."""
-ASSETS = {f"/{path.relative_to(folder()).as_posix()}" for path in folder().rglob("*") if path.parent.name in ("web", "docs")}
+ASSETS = {
+    f"/{path.relative_to(folder()).as_posix()}" for path in folder().rglob("*") if path.parent.name in ("web", "docs")
+}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "WEBSOCKET", "get", "BREW")
 Headers = list[tuple[bytes, bytes]]
 
@@ -82,7 +83,10 @@ TRICKS: list[Headers] = [
     [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")],
     [(b"x-original-url", b"/health"), (b"x-rewrite-url", b"/health"), (b"x-forwarded-path", b"/health")],
     [(b"x-http-method-override", b"OPTIONS"), (b"x-forwarded-for", b"127.0.0.1"), (b"host", b"localhost")],
-    [(b"sec-websocket-protocol", b"realtime, openai-insecure-api-key.wrong"), (b"access-control-request-method", b"GET")],
+    [
+        (b"sec-websocket-protocol", b"realtime, openai-insecure-api-key.wrong"),
+        (b"access-control-request-method", b"GET"),
+    ],
     [(b"cookie", b"api_key=sk-right"), (b"x-api-key", b"sk-right"), (b"api-key", b"sk-right")],
 ]
 WRONG: list[Headers] = [
@@ -122,7 +126,9 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 async def _ask(app: Any, method: str, path: str, headers: Headers, body: bytes) -> list[dict[str, Any]]:
     socket = method == "WEBSOCKET"
-    arriving = [{"type": "websocket.connect"}] if socket else [{"type": "http.request", "body": body, "more_body": False}]
+    arriving = (
+        [{"type": "websocket.connect"}] if socket else [{"type": "http.request", "body": body, "more_body": False}]
+    )
     sent: list[dict[str, Any]] = []
     scope = {
         "type": "websocket" if socket else "http",
@@ -172,7 +178,9 @@ def may_pass(method: str, path: str) -> bool:
 def _like_an_asset(path: str) -> bool:
     """A file of the pages that is not there is a 404 for everybody."""
     parts = path.split("/")
-    return parts[1:2] in (["web"], ["docs"]) and all(part.isidentifier() or "." in part.strip(".") for part in parts[2:])
+    return parts[1:2] in (["web"], ["docs"]) and all(
+        part.isidentifier() or "." in part.strip(".") for part in parts[2:]
+    )
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -267,12 +275,30 @@ def raw(server: Running, method: str, path: bytes, headers: dict[str, str] | Non
 @pytest.mark.parametrize(
     "path",
     [
-        b"/v1/models", b"/v1/models/", b"//v1/models", b"/v1//models", b"/V1/MODELS", b"/v1/%6dodels", b"/%76%31/models",
-        b"/health/../v1/models", b"/web/../v1/models", b"/web/%2e%2e/v1/models", b"/web/..%2fv1%2fmodels", b"/./v1/models",
-        b"/v1/models?x=/health", b"/v1/models;/health", b"/v1/models%00", b"/v1/models/echo", b"/v1/audio/voices", b"/nope",
-        b"/health%2f..%2fv1%2fmodels", b"/web/\\..\\..\\v1/models", b"http://127.0.0.1/v1/models", b"/docs/..;/v1/models",
+        b"/v1/models",
+        b"/v1/models/",
+        b"//v1/models",
+        b"/v1//models",
+        b"/V1/MODELS",
+        b"/v1/%6dodels",
+        b"/%76%31/models",
+        b"/health/../v1/models",
+        b"/web/../v1/models",
+        b"/web/%2e%2e/v1/models",
+        b"/web/..%2fv1%2fmodels",
+        b"/./v1/models",
+        b"/v1/models?x=/health",
+        b"/v1/models;/health",
+        b"/v1/models%00",
+        b"/v1/models/echo",
+        b"/v1/audio/voices",
+        b"/nope",
+        b"/health%2f..%2fv1%2fmodels",
+        b"/web/\\..\\..\\v1/models",
+        b"http://127.0.0.1/v1/models",
+        b"/docs/..;/v1/models",
     ],
-)  # fmt: skip
+)
 def test_paths_on_the_wire_stay_closed(keyed: Running, path: bytes) -> None:
     for method in ("GET", "POST", "HEAD", "DELETE"):
         status, body = raw(keyed, method, path)
@@ -358,7 +384,9 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def trusting(server: Running) -> ssl.SSLContext:
-    (certificate,) = (path for path in server.certificates.iterdir() if path.suffix == ".pem" and b"BEGIN CERT" in path.read_bytes())
+    (certificate,) = (
+        path for path in server.certificates.iterdir() if path.suffix == ".pem" and b"BEGIN CERT" in path.read_bytes()
+    )
     return ssl.create_default_context(cafile=str(certificate))
 
 
@@ -372,7 +400,9 @@ def test_https_with_the_certificate_that_was_made(secure: Running, http2: bool) 
         assert client.get("/v1/models").status_code == 401
         client.headers["authorization"] = f"Bearer {KEY}"
         assert client.get("/v1/models").status_code == 200
-        answer = client.post(TRANSCRIPTIONS, files={"file": ("a.wav", tone(3.0))}, data={"model": "echo", "stream": "true"})
+        answer = client.post(
+            TRANSCRIPTIONS, files={"file": ("a.wav", tone(3.0))}, data={"model": "echo", "stream": "true"}
+        )
         assert answer.text.endswith("data: [DONE]\n\n")
         body = {"model": "echo-voice", "input": "x" * 50, "response_format": "pcm"}
         assert len(client.post("/v1/audio/speech", json=body).content) == 2 * 3 * 24_000

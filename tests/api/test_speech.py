@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import StartServer
 
 from api.calling import SPEECH, checked, decoded, events, pitch, refused, speak, timing
-from api.serving import Running
+from api.serving import Running, StartServer
 
 CHARACTER_S = 0.06
 TYPES = {
@@ -132,9 +131,7 @@ def test_speed_divides_the_length(echo_server: Running, speed: float) -> None:
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000])
 @pytest.mark.parametrize("format", ["wav", "pcm", "flac", "mp3"])
 def test_another_sample_rate(echo_server: Running, format: str, rate: int) -> None:
-    assert_is_the_tone(
-        speak(echo_server, TEXT, response_format=format, sample_rate=rate).content, format, rate=rate
-    )
+    assert_is_the_tone(speak(echo_server, TEXT, response_format=format, sample_rate=rate).content, format, rate=rate)
 
 
 def test_speech_of_many_sentences_loses_nothing(echo_server: Running) -> None:
@@ -294,7 +291,9 @@ def test_a_real_voice_in_every_format(starter_server: Running, format: str) -> N
 def test_what_a_real_voice_says_is_understood(starter_server: Running) -> None:
     from api.calling import transcribe
 
-    audio = speak(starter_server, "The weather is nice today.", model="tts-1", voice="nova", response_format="opus").content
+    audio = speak(
+        starter_server, "The weather is nice today.", model="tts-1", voice="nova", response_format="opus"
+    ).content
     text = transcribe(starter_server, audio, name="x", model="whisper-1").json()["text"]
     assert "weather is nice today" in text.lower()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,8 +22,7 @@ from api.calling import (
     transcribe,
     wav,
 )
-from api.serving import Running
-from conftest import StartServer
+from api.serving import Running, StartServer
 
 TEN_FIELDS = {
     "id", "seek", "start", "end", "text", "tokens", "temperature", "avg_logprob", "compression_ratio", "no_speech_prob",
@@ -304,7 +304,7 @@ def test_a_long_recording_is_cut_into_spans(echo_server: Running) -> None:
     assert ends[-1] == 65.0
     first_of_span = [segment["start"] for segment in body["segments"] if segment["text"] == " one"]
     assert len(first_of_span) == 3
-    assert all(20 <= later - earlier <= 30 for earlier, later in zip(first_of_span, first_of_span[1:], strict=False))
+    assert all(20 <= later - earlier <= 30 for earlier, later in pairwise(first_of_span))
 
 
 @pytest.mark.parametrize("format", ["mp3", "opus", "aac", "flac", "wav"])

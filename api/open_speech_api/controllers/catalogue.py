@@ -7,7 +7,8 @@ from typing import Annotated
 from urllib.parse import unquote
 
 from litestar import Controller, get, post
-from litestar.params import Body, Parameter
+from litestar.di import NamedDependency
+from litestar.params import Body, FromPath, QueryParameter
 from litestar.types import ExceptionHandlersMap
 
 from open_speech_api.failures import too_deep
@@ -27,6 +28,8 @@ from open_speech_core.errors import Forbidden, ModelNotFound, NotLoaded
 from open_speech_core.registry import OPENAI_VOICES, Resolved
 from open_speech_core.types import Kind
 
+Chosen = Annotated[ModelChoice | None, Body()]
+
 OFFERED: tuple[Kind, ...] = ("transcriber", "synthesizer")
 
 
@@ -35,29 +38,29 @@ class CatalogueController(Controller):
     exception_handlers: ExceptionHandlersMap = {RecursionError: too_deep}  # noqa: RUF012 - as Litestar declares it
 
     @get("/models", summary="List models", tags=["Models"])
-    async def models(self, services: Services) -> ModelList:
+    async def models(self, services: NamedDependency[Services]) -> ModelList:
         """List every model that is ready on this machine, and the defaults."""
         return ModelList(data=tuple(_object(services, found) for found in _listed(services)))
 
     @get("/models/{rest:path}", summary="Show a model", tags=["Models"])
-    async def model(self, services: Services, rest: str) -> ModelObject:
+    async def model(self, services: NamedDependency[Services], rest: FromPath[str]) -> ModelObject:
         """Show one model; the id may hold slashes, raw or as ``%2F``."""
         return _object(services, _any_kind(services, rest.removeprefix("/")))
 
     @get("/audio/models", summary="List models with their state", tags=["Models"])
-    async def audio_models(self, services: Services) -> AudioModelList:
+    async def audio_models(self, services: NamedDependency[Services]) -> AudioModelList:
         """List every model that is ready on this machine, loaded or not."""
         return AudioModelList(models=tuple(_state(services, found) for found in _listed(services)))
 
     @post("/audio/models/load", summary="Load a model", status_code=200, tags=["Models"])
-    async def load(self, services: Services, data: Annotated[ModelChoice | None, Body()] = None) -> ModelState:
+    async def load(self, services: NamedDependency[Services], data: Chosen = None) -> ModelState:
         """Load a model and wait until it is ready; without a body, the default voice model."""
         found = _chosen(services, data)
         await services.pool.fleet(services.targets.engine(found)).ensure()
         return ModelState(status="loaded", model=found.id)
 
     @post("/audio/models/unload", summary="Unload a model", status_code=200, tags=["Models"])
-    async def unload(self, services: Services, data: Annotated[ModelChoice | None, Body()] = None) -> ModelState:
+    async def unload(self, services: NamedDependency[Services], data: Chosen = None) -> ModelState:
         """End a model's workers; when this answers, the memory is back."""
         found = _chosen(services, data)
         if not await services.pool.unload(found.key):
@@ -67,8 +70,8 @@ class CatalogueController(Controller):
     @get("/audio/voices", summary="List voices", tags=["Speech"])
     async def voices(
         self,
-        services: Services,
-        model: Annotated[str | None, Parameter(description="Only the voices of this model or provider.")] = None,
+        services: NamedDependency[Services],
+        model: Annotated[str | None, QueryParameter(description="Only the voices of this model or provider.")] = None,
     ) -> VoiceList:
         """List the voices of the models that are ready here; OpenAI's names are marked as aliases."""
         if not services.settings.tts.enabled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from litestar import Controller, Response, get
+from litestar.di import NamedDependency
 
 from open_speech_api.services import Services
 from open_speech_api.wire.models import Health, Readiness
@@ -17,12 +18,12 @@ class HealthController(Controller):
     tags = ("Server",)
 
     @get("/", summary="Say that the server lives")
-    async def health(self, services: Services) -> Health:
+    async def health(self, services: NamedDependency[Services]) -> Health:
         """Answer at once, whatever runs."""
         return Health(version=services.version, models_loaded=services.pool.loaded())
 
     @get("/ready", summary="Say whether the server can serve")
-    async def ready(self, services: Services) -> Response[Readiness]:
+    async def ready(self, services: NamedDependency[Services]) -> Response[Readiness]:
         """Answer 503 while models are preloaded, when the server stops, or when nothing could serve a request."""
         problems = tuple(
             choice.reason

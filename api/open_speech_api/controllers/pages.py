@@ -7,7 +7,9 @@ import mimetypes
 from pathlib import Path
 
 from litestar import Controller, MediaType, Response, get
+from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 from litestar.response import Redirect
 
 from open_speech_api.schema import Schema
@@ -31,16 +33,24 @@ class PagesController(Controller):
     def root(self) -> Redirect:
         return Redirect("/web")
 
-    @get(["/web", "/web/{file:path}"])
-    async def web(self, file: str = "") -> Response[bytes]:
+    @get("/web")
+    async def web(self) -> Response[bytes]:
+        return await _page("web", "index.html", STRICT)
+
+    @get("/web/{file:path}")
+    async def web_file(self, file: FromPath[str]) -> Response[bytes]:
         return await _page("web", file, STRICT)
 
-    @get(["/docs", "/docs/{file:path}"])
-    async def docs(self, file: str = "") -> Response[bytes]:
+    @get("/docs")
+    async def docs(self) -> Response[bytes]:
+        return await _page("docs", "index.html", DOCS)
+
+    @get("/docs/{file:path}")
+    async def docs_file(self, file: FromPath[str]) -> Response[bytes]:
         return await _page("docs", file, DOCS)
 
     @get("/openapi.json")
-    async def openapi(self, schema: Schema) -> Response[bytes]:
+    async def openapi(self, schema: NamedDependency[Schema]) -> Response[bytes]:
         """Give the schema of the routes merged with every provider's own fields."""
         return Response(await asyncio.to_thread(schema.document), media_type=MediaType.JSON)
 

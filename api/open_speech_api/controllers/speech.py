@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from litestar import Controller, Response, post
+from litestar.di import NamedDependency
 from litestar.response import Stream
 
 from open_speech_api.runtime.plan import SPEECH_RATE, SpeechPlan, check_speech, request_options, split_text
@@ -48,7 +49,7 @@ class SpeechController(Controller):
     tags = ("Speech",)
 
     @post("/speech", summary="Speak a text", status_code=200)
-    async def speech(self, request: AnyRequest, services: Services) -> Response[Any]:
+    async def speech(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[Any]:
         """Turn a text into audio, sent as it is made; ``?stream=false`` sends the whole with its length."""
         if not services.settings.tts.enabled:
             raise ModelNotFound("TTS is disabled; set TTS_ENABLED=true", param=None)

@@ -7,6 +7,7 @@ from contextlib import ExitStack, aclosing
 from typing import Any
 
 from litestar import Controller, Response, post
+from litestar.di import NamedDependency
 from litestar.response import Stream
 from msgspec import Struct, structs
 
@@ -65,12 +66,12 @@ class TranscriptionController(Controller):
     tags = ("Transcription",)
 
     @post("/transcriptions", summary="Transcribe audio", status_code=200)
-    async def transcriptions(self, request: AnyRequest, services: Services) -> Response[Any]:
+    async def transcriptions(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[Any]:
         """Turn an audio file into text, in its own language."""
         return await _serve(request, services, "transcribe")
 
     @post("/translations", summary="Translate audio into English", status_code=200)
-    async def translations(self, request: AnyRequest, services: Services) -> Response[Any]:
+    async def translations(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[Any]:
         """Turn an audio file into English text."""
         return await _serve(request, services, "translate")
 

@@ -55,7 +55,7 @@ class ProcessLink:
     async def start(self, on_frame: OnFrame, on_end: OnEnd) -> None:
         self._process = await asyncio.create_subprocess_exec(
             self._interpreter,
-            # Without -P the working directory would come first on the path, and a file there could stand in for a module.
+            # Without -P the working directory comes first on the path, and a file there can stand in for a module.
             "-P",
             "-m",
             "open_speech_core.worker",

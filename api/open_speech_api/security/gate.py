@@ -38,6 +38,7 @@ NO_KEY = ErrorBody(
     code="invalid_api_key",
 )
 
+UPLOAD_TOO_LARGE = 413
 OPEN_METHODS = frozenset({"GET", "HEAD"})
 
 
@@ -79,9 +80,9 @@ class Gate:
             await self._app(scope, receive, send)
             return
         state = raw.setdefault("state", {})
-        state["request_id"] = request_id = f"req_{uuid.uuid4().hex}"
+        state["request_id"] = f"req_{uuid.uuid4().hex}"
         state["caller"] = _client(raw)
-        answer = Numbered(send, request_id, self._clock)
+        answer = Numbered(send, raw, self._clock)
         method = raw.get("method", "")
         if self._keys and not is_open(raw["type"], method, raw["path"]):
             key = bearer(raw["headers"])
@@ -130,10 +131,11 @@ class Gate:
 class Numbered:
     """Adds the request id and the time taken to the answer's headers, and remembers its status."""
 
-    def __init__(self, send: Send, request_id: str, clock: Callable[[], float]) -> None:
+    def __init__(self, send: Send, scope: dict[str, Any], clock: Callable[[], float]) -> None:
         self.status = 0
+        self._one_at_a_time = str(scope.get("http_version", "1.1")).startswith("1")
         self._send = send
-        self._id = request_id.encode()
+        self._id = scope["state"]["request_id"].encode()
         self._clock = clock
         self._since = clock()
 
@@ -150,6 +152,9 @@ class Numbered:
                 (b"openai-processing-ms", b"%d" % self.elapsed_ms()),
                 (b"server-timing", b"total;dur=%.1f" % self.elapsed_ms()),
             ]
+            if self.status == UPLOAD_TOO_LARGE and self._one_at_a_time:
+                # The rest of the body was not read, so the connection cannot be used again.
+                raw["headers"].append((b"connection", b"close"))
         await self._send(message)
 
 
