@@ -32,11 +32,17 @@ class Listing(Struct, frozen=True, kw_only=True):
 
 @click.group(invoke_without_command=True, short_help="List models, or fetch one.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--all", "everything", is_flag=True, help="List what can be fetched too; asks no server.")
 @connection_options
 @click.pass_context
-def models(context: click.Context, as_json: bool, url: str | None, api_key: str | None, insecure: bool) -> None:
+def models(
+    context: click.Context, as_json: bool, everything: bool, url: str | None, api_key: str | None, insecure: bool
+) -> None:
     """List the models of the running server; without one, those of this installation."""
     if context.invoked_subcommand is not None:
+        return
+    if everything:
+        _print(_installed(), as_json)
         return
     import os
 
@@ -83,7 +89,7 @@ def _find(id: str) -> Resolved:
             click.echo(f"{found.id} is here already.", err=True)
             raise click.exceptions.Exit(0)
         return found
-    raise click.ClickException(f"no installed plugin knows a model {id!r}; `open-speech models` lists them")
+    raise click.ClickException(f"no installed plugin knows a model {id!r}; `open-speech models --all` lists them")
 
 
 def _served(client: httpx.Client) -> list[Line]:

@@ -58,7 +58,7 @@ def _kind(part: KindReport) -> Iterator[str]:
     if len(ready) > LISTED:
         yield f"  and {len(ready) - LISTED} more are here"
     if others:
-        yield f"  {len(others)} more can be fetched; `open-speech models` lists them"
+        yield f"  {len(others)} more can be fetched; `open-speech models --all` lists them"
 
 
 def _model(model: ModelReport) -> str:
