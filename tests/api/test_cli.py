@@ -553,6 +553,6 @@ def test_true_sizes_are_left_alone() -> None:
 
 def test_models_all_lists_what_can_be_fetched_without_asking_a_server(tmp_path: Path) -> None:
     pytest.importorskip("open_speech_whisper")
-    done = run(tmp_path, "models", "--all", "--json", OS_URL="http://127.0.0.1:1")
+    done = run(tmp_path, "models", "--all", "--json", environ={"OS_URL": "http://127.0.0.1:1"})
     assert done.returncode == 0, say(done)
     assert b"Systran/faster-whisper-base" in done.stdout

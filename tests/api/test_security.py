@@ -19,10 +19,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from litestar import Litestar
+from litestar.di import Provide
 
 from api.calling import TRANSCRIPTIONS, assert_envelope, checked, refused, speak, tone, transcribe
 from api.serving import ECHO, Running, StartServer, clean_environment, free_port
 from open_speech_api.app import CONTROLLERS, create_app
+from open_speech_api.schema import INJECTED
 from open_speech_api.security.gate import is_open
 from open_speech_api.settings import read_settings
 from open_speech_core.plugins import discover
@@ -40,7 +42,8 @@ Headers = list[tuple[bytes, bytes]]
 
 def routes() -> list[str]:
     """Give every path the application knows, with an example for each parameter, and some that it does not."""
-    app = Litestar(list(CONTROLLERS), dependencies={}, openapi_config=None)
+    injected = {name: Provide(lambda: None, sync_to_thread=False) for name in INJECTED}
+    app = Litestar(list(CONTROLLERS), dependencies=injected, openapi_config=None)
     known = {route.path_format for route in app.routes}
     examples = {path.replace("{rest}", "/org/model").replace("{file}", "/app.js") for path in known}
     return sorted({path.replace("//", "/") for path in examples} | {"/nothing", "/v1/nothing", "/metrics", "/ws"})

@@ -44,7 +44,6 @@ SAMPLES = {
     "OS_API_KEY": ("a,b", "a,b"),
     "OS_AUTH_REQUIRED": ("off", False),
     "OS_CORS_ORIGINS": ("https://a, https://b,", ("https://a", "https://b")),
-    "OS_WS_ALLOWED_ORIGINS": ("https://a", ("https://a",)),
     "OS_TRUST_PROXY": ("yes", True),
     "OS_MAX_UPLOAD_MB": ("1", 1),
     "OS_SSL_ENABLED": ("off", False),

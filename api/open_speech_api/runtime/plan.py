@@ -83,7 +83,7 @@ def check_transcription(resolved: Resolved, asked: Asked) -> None:
     model = resolved.model
     if asked.speakers:
         raise FeatureNotSupported(
-            "no diarizer is installed, so speakers cannot be told apart; leave out diarize and diarized_json",
+            "this server cannot tell speakers apart: it has no diarizer in use; leave out diarize and diarized_json",
             param=asked.speakers,
         )
     if asked.task == "translate" and not model.translates:

@@ -72,6 +72,7 @@ class Gate:
         self._app = app
         self._observe = observe
         self._keys = settings.server.api_keys
+        self._trust_proxy = settings.server.trust_proxy
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,7 +82,7 @@ class Gate:
             return
         state = raw.setdefault("state", {})
         state["request_id"] = f"req_{uuid.uuid4().hex}"
-        state["caller"] = _client(raw)
+        state["caller"] = caller_of(raw, self._trust_proxy)
         answer = Numbered(send, raw, self._clock)
         method = raw.get("method", "")
         if self._keys and not is_open(raw["type"], method, raw["path"]):
@@ -184,6 +185,14 @@ async def refuse(scope: dict[str, Any], receive: Receive, send: Send | Numbered)
     await send(cast("Message", {"type": "http.response.body", "body": body, "more_body": False}))
 
 
-def _client(scope: dict[str, Any]) -> str:
+def caller_of(scope: dict[str, Any], trust_proxy: bool) -> str:
+    """Give the address that a caller without a key is known by.
+
+    Behind a trusted proxy that is the last entry of ``X-Forwarded-For``, the one the proxy itself wrote.
+    """
+    if trust_proxy:
+        sent = [bytes(value) for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
+        if sent and (last := sent[-1].rpartition(b",")[2].strip()):
+            return last.decode("latin-1")
     client = scope.get("client")
     return str(client[0]) if client else ""

@@ -47,12 +47,11 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     cors_origins: Annotated[
         tuple[str, ...], Meta(description="Origins whose pages may call the server; `*` is any.")
     ] = ("*",)
-    ws_allowed_origins: Annotated[
-        tuple[str, ...],
-        Meta(description="Origins whose pages may open a WebSocket, compared exactly; empty is any."),
-    ] = ()
     trust_proxy: Annotated[
-        bool, Meta(description="Take the caller's address and scheme from the proxy's `X-Forwarded-*`.")
+        bool,
+        Meta(
+            description="Take the caller's address from the last entry of `X-Forwarded-For`; callers take turns by it."
+        ),
     ] = False
     max_upload_mb: Annotated[int, Meta(ge=1, description="Largest upload, in MB; above it: 413.")] = 100
     ssl_enabled: (
