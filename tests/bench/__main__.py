@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
         report = results.load(asked.read)
         print(results.table(report.results))
     else:
-        report = _run(asked.only or list(MEASUREMENTS), asked.quick, ["python -m tests.bench", *arguments])
+        report = _run(asked.only or list(MEASUREMENTS), asked.quick, _command(asked.only or [], asked.quick))
         print(f"\n{results.table(report.results)}\n\nwritten: {results.save(report, asked.out)}")
     if asked.write_docs:
         page.write(asked.write_docs, report)
@@ -94,7 +94,13 @@ def speech_folder() -> Path:
     return data / "speech"
 
 
-def _run(names: list[str], quick: bool, command: list[str]) -> Report:
+def _command(only: list[str], quick: bool) -> str:
+    """Give the command that repeats a run, without where its results went."""
+    words = ["python -m tests.bench", *(["--quick"] if quick else []), *(f"--only {name}" for name in only)]
+    return " ".join(words)
+
+
+def _run(names: list[str], quick: bool, command: str) -> Report:
     found: list[Result] = []
     failures: list[str] = []
     started = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
@@ -113,7 +119,7 @@ def _run(names: list[str], quick: bool, command: list[str]) -> Report:
             print(f"  ({name} took {time.monotonic() - since:.0f} s)", flush=True)
     return Report(
         started=started,
-        command=" ".join(command),
+        command=command,
         quick=quick,
         machine=machine,
         results=tuple(found),

@@ -96,6 +96,7 @@ def load(paths: Sequence[Path]) -> Report:
     merged = {result.name: result for report in reports for result in report.results}
     return msgspec.structs.replace(
         reports[-1],
+        command="\n".join(dict.fromkeys(report.command for report in reports)),
         quick=any(report.quick for report in reports),
         results=tuple(merged.values()),
         failures=tuple(failure for report in reports for failure in report.failures),
