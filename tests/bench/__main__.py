@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
+from msgspec import structs
+
 from . import (
     health,
     leaving,
@@ -27,7 +29,7 @@ from . import (
     startup,
     throughput,
 )
-from .machine import look
+from .machine import busy_percent, look
 from .results import Report, Result
 from .soak import soak
 from .stage import Measurement, Stage
@@ -104,10 +106,11 @@ def _run(names: list[str], quick: bool, command: str) -> Report:
     found: list[Result] = []
     failures: list[str] = []
     started = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
-    machine = look()
+    busy: list[float] = []
     with tempfile.TemporaryDirectory(prefix="open-speech-bench-", ignore_cleanup_errors=True) as folder:
         stage = Stage(speech_folder(), Path(folder), quick=quick)
         for name in names:
+            busy.append(busy_percent())
             since = time.monotonic()
             try:
                 for result in MEASUREMENTS[name](stage):
@@ -121,7 +124,7 @@ def _run(names: list[str], quick: bool, command: str) -> Report:
         started=started,
         command=command,
         quick=quick,
-        machine=machine,
+        machine=structs.replace(look(), busy_percent=max(busy)),
         results=tuple(found),
         failures=tuple(failures),
     )

@@ -57,8 +57,8 @@ class TimedTicket(Ticket):
         self._held_s = pool.held_s
 
     @asynccontextmanager
-    async def lease(self) -> AsyncIterator[Worker]:
-        async with super().lease() as worker:
+    async def lease(self, *, alone: bool = False) -> AsyncIterator[Worker]:
+        async with super().lease(alone=alone) as worker:
             since = time.monotonic()
             try:
                 yield worker

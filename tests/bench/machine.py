@@ -11,7 +11,7 @@ import psutil
 from msgspec import Struct
 
 LIBRARIES = ("faster-whisper", "ctranslate2", "piper-tts", "onnxruntime", "granian", "litestar", "av")
-LOOK_S = 2.0
+LOOK_S = 1.0
 
 
 class Machine(Struct, frozen=True, kw_only=True):
@@ -24,12 +24,12 @@ class Machine(Struct, frozen=True, kw_only=True):
     system: str
     python: str
     libraries: dict[str, str]
-    busy_percent: float
-    """Of all cores, used by others in the seconds before the run: anything but about 0 makes the run preliminary."""
+    busy_percent: float = 0.0
+    """Of all cores, used by others: the most that was seen before a measurement; well above 0, it is preliminary."""
 
 
 def look() -> Machine:
-    """Describe this machine; watches it for two seconds."""
+    """Describe this machine."""
     return Machine(
         processor=_processor(),
         cores=usable_cores(),
@@ -37,8 +37,12 @@ def look() -> Machine:
         system=f"{platform.system()} {platform.release().partition('-')[0]} {platform.machine()}",
         python=platform.python_version(),
         libraries={name: _version(name) for name in LIBRARIES},
-        busy_percent=psutil.cpu_percent(LOOK_S),
     )
+
+
+def busy_percent() -> float:
+    """Watch for a second, in which nothing of ours runs, how much of all cores others use or take away."""
+    return float(psutil.cpu_percent(LOOK_S))
 
 
 def usable_cores() -> int:

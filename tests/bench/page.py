@@ -45,7 +45,7 @@ def _head(report: Report) -> list[str]:
     if report.quick:
         doubts.append("taken in the short form, with few samples")
     if machine.busy_percent > QUIET_PERCENT:
-        doubts.append(f"other programs used {machine.busy_percent:.0f} % of the processor when it began")
+        doubts.append(f"other programs used up to {machine.busy_percent:.0f} % of the processor")
     if doubts:
         lines += [f"**Preliminary**: {'; '.join(doubts)}.", ""]
     return lines

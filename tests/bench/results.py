@@ -91,13 +91,16 @@ def save(report: Report, folder: Path) -> Path:
 
 
 def load(paths: Sequence[Path]) -> Report:
-    """Read reports; of results with one name the last file's stands, and the last file's machine."""
+    """Read reports; of results with one name the last file's stands, and its machine."""
     reports = [msgspec.json.decode(path.read_bytes(), type=Report) for path in paths]
     merged = {result.name: result for report in reports for result in report.results}
     return msgspec.structs.replace(
         reports[-1],
         command="\n".join(dict.fromkeys(report.command for report in reports)),
         quick=any(report.quick for report in reports),
+        machine=msgspec.structs.replace(
+            reports[-1].machine, busy_percent=max(report.machine.busy_percent for report in reports)
+        ),
         results=tuple(merged.values()),
         failures=tuple(failure for report in reports for failure in report.failures),
     )

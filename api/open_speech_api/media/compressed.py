@@ -32,7 +32,8 @@ class Codec(Struct, frozen=True, kw_only=True):
     rates: tuple[int, ...] = ()
     """Rates it takes; empty for any."""
     options: dict[str, str] = {}
-    """Options of muxer and encoder."""
+    """Options of the muxer."""
+    encoder_options: dict[str, str] = {}
 
 
 CODECS: dict[Compressed, Codec] = {
@@ -42,8 +43,10 @@ CODECS: dict[Compressed, Codec] = {
         sample_format="fltp",
         bit_rate=128_000,
         rates=MPEG_RATES,
-        # A Xing header would be written first and patched at the end, by when it has long left.
+        # A Xing header would be written first and patched at the end, by when it has long left. At 128 kbit/s one
+        # channel has bits to spare, so the search may be short: 3.9 ms a second instead of 6.6.
         options={"write_xing": "0", "id3v2_version": "0"},
+        encoder_options={"compression_level": "7"},
     ),
     "opus": Codec(
         muxer="ogg",
@@ -87,7 +90,12 @@ class CompressedEncoder:
             options={"fflags": "+bitexact+flush_packets", **codec.options},
         )
         stream = container.add_stream(
-            codec.encoder, rate, layout="mono", format=codec.sample_format, bit_rate=_bit_rate(codec, rate)
+            codec.encoder,
+            rate,
+            options=codec.encoder_options,
+            layout="mono",
+            format=codec.sample_format,
+            bit_rate=_bit_rate(codec, rate),
         )
         container.start_encoding()
         self._open: tuple[OutputContainer, AudioStream] | None = (container, cast("AudioStream", stream))

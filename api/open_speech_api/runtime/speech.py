@@ -7,12 +7,15 @@ from contextlib import aclosing
 
 from open_speech_core.types import Chunk, EncodeConfig, Samples, SynthesizeRequest
 
+from .ahead import ahead
 from .fleet import Target
 from .plan import SpeechPlan
 from .pool import Pool, Ticket
-from .worker import Spent, WorkerSession
+from .worker import Spent
 
 BYTES_PER_SAMPLE = 4
+READ_AHEAD_ITEMS = 4
+"""The engine goes on while the encoder works, by this many items of at most a second."""
 
 
 class Speech:
@@ -41,10 +44,12 @@ class Speech:
             async with media.lease() as encoder:
                 session = await encoder.open(EncodeConfig(format=plan.format, rate=plan.rate, streamed=plan.streamed))
                 try:
-                    for piece in plan.pieces:
-                        async with aclosing(self._speak(ticket, session, piece)) as chunks:
-                            async for chunk in chunks:
-                                yield chunk
+                    async with aclosing(ahead(self._samples(ticket), READ_AHEAD_ITEMS)) as made:
+                        async for samples in made:
+                            self.audio_s += len(samples.data) / BYTES_PER_SAMPLE / samples.rate
+                            for item in await session.feed(samples.data, samples.rate):
+                                if isinstance(item, Chunk):
+                                    yield item.data
                     for item in await session.flush():
                         if isinstance(item, Chunk):
                             yield item.data
@@ -52,21 +57,19 @@ class Speech:
                     self.spent.encode_ms = session.engine_ms
                     session.close()
 
-    async def _speak(self, ticket: Ticket, session: WorkerSession, piece: str) -> AsyncGenerator[bytes, None]:
+    async def _samples(self, ticket: Ticket) -> AsyncGenerator[Samples, None]:
+        """Give what the engine makes of one piece after another."""
         plan = self._plan
-        request = SynthesizeRequest(
-            text=piece,
-            voice=plan.voice,
-            language=plan.language,
-            speed=plan.speed,
-            instructions=plan.instructions,
-            options=plan.options,
-        )
-        async with aclosing(ticket.run(request)) as items:
-            async for item in items:
-                if not isinstance(item, Samples):
-                    continue
-                self.audio_s += len(item.data) / BYTES_PER_SAMPLE / item.rate
-                for chunk in await session.feed(item.data, item.rate):
-                    if isinstance(chunk, Chunk):
-                        yield chunk.data
+        for piece in plan.pieces:
+            request = SynthesizeRequest(
+                text=piece,
+                voice=plan.voice,
+                language=plan.language,
+                speed=plan.speed,
+                instructions=plan.instructions,
+                options=plan.options,
+            )
+            async with aclosing(ticket.run(request)) as items:
+                async for item in items:
+                    if isinstance(item, Samples):
+                        yield item
