@@ -42,13 +42,15 @@ def load_engine(folder: Path, spec: LoadSpec, options: WhisperOptions) -> Whispe
     import ctranslate2
     from faster_whisper import WhisperModel
 
+    from .fitted import FittedWhisperModel
+
     if missing := [file for file in REQUIRED if not (folder / file).is_file()]:
         raise LoadFailed(f"the folder of {spec.model.id!r} has no {missing[0]}")
     device, index = choose_device(spec.device, ctranslate2.get_cuda_device_count())
     asked = options.compute_type if spec.compute_type == "auto" else spec.compute_type
     compute = choose_compute_type(asked, device, ctranslate2.get_supported_compute_types(device, index))
     try:
-        model = WhisperModel(
+        model = (FittedWhisperModel if options.fitted_window else WhisperModel)(
             str(folder),
             device=device,
             device_index=index,

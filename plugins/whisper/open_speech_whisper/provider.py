@@ -48,6 +48,8 @@ class WhisperOptions(Struct, frozen=True, kw_only=True):
     model_dir: Annotated[str | None, Meta(extra={"env": "STT_MODEL_DIR"})] = None
     """Folder of the owner's own models, each in a folder of its own."""
     beam_size: Beams = 5
+    fitted_window: bool = True
+    """Show the encoder the speech and a margin, not always 30 s; what looks wrong is decoded again in full."""
 
 
 class WhisperRequestOptions(Struct, frozen=True, kw_only=True):

