@@ -19,6 +19,10 @@ from .results import Result
 __all__ = ["ECHO", "STARTER", "Measurement", "Running", "Stage"]
 
 
+FULL_WINDOW = {"WHISPER_FITTED_WINDOW": "false"}
+"""Makes our Whisper do all that the library does: by default it encodes no more than was said, which is faster."""
+
+
 class Stage:
     """The benchmark's folder and depth."""
 

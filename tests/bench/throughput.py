@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
 from . import estimates
@@ -12,7 +13,7 @@ from .clips import PARAGRAPH, duration_s
 from .crowd import closed_loop
 from .raw import REST_S, Engine, Rate, Raw, raw, raw_rate
 from .results import Result, judged
-from .stage import Stage
+from .stage import FULL_WINDOW, Stage
 
 CLIENTS = 8
 GRID = ((2, 1), (1, 2), (2, 2), (1, 1))
@@ -21,27 +22,22 @@ LEAST = 0.95
 
 
 def measure(stage: Stage) -> Iterator[Result]:
-    """Measure both ways, the server with default settings."""
+    """Measure both ways, the server with default settings; Whisper also with the library's full window."""
     upload = Upload.of(stage.clips.short)
-    with stage.server() as server:
+    audio_s = duration_s(stage.clips.short)
+    with stage.server() as server, stage.server(**FULL_WINDOW) as full:
         stage.warm(server)
+        stage.warm(full)
         with stage.client(server) as client:
             # 16 bit samples at 24 kHz.
-            spoken_s = (len(client.speak(PARAGRAPH, "pcm").body)) / 48_000
-        yield _compare(
-            stage,
-            "transcription",
-            "whisper",
-            str(stage.clips.short),
-            _closed(server.port, lambda client: client.transcribe(upload), duration_s(stage.clips.short)),
-        )
-        yield _compare(
-            stage,
-            "speech",
-            "piper",
-            PARAGRAPH,
-            _closed(server.port, lambda client: client.speak(PARAGRAPH, "pcm"), spoken_s),
-        )
+            spoken_s = len(client.speak(PARAGRAPH, "pcm").body) / 48_000
+        heard = {
+            "transcription": _closed(server.port, lambda client: client.transcribe(upload), audio_s),
+            "transcription, full window": _closed(full.port, lambda client: client.transcribe(upload), audio_s),
+        }
+        yield from _compare(stage, "whisper", str(stage.clips.short), heard)
+        spoken = {"speech": _closed(server.port, lambda client: client.speak(PARAGRAPH, "pcm"), spoken_s)}
+        yield from _compare(stage, "piper", PARAGRAPH, spoken)
 
 
 def _closed(port: int, act: Callable[[Client], Answer], audio_s: float) -> Callable[[int], float]:
@@ -54,35 +50,42 @@ def _closed(port: int, act: Callable[[Client], Answer], audio_s: float) -> Calla
     return run
 
 
-def _compare(stage: Stage, what: str, engine: Engine, subject: str, ours: Callable[[int], float]) -> Result:
-    """Find the best raw arrangement, then measure it and the server in turns."""
-    times, rounds = stage.rounds(5, 1), stage.rounds(5, 2)
+def _compare(
+    stage: Stage, engine: Engine, subject: str, ours: Mapping[str, Callable[[int], float]]
+) -> Iterator[Result]:
+    """Find the best raw arrangement, then measure it and ours in turns."""
+    times = stage.rounds(5, 1)
     with ExitStack() as stack:
         tried = [_arranged(stack, engine, processes, threads) for processes, threads in grid_of(stage)]
         grid = [_first_rate(engines, subject, times + 1) for engines in tried]
-        best = max(range(len(grid)), key=lambda index: grid[index].audio_per_s)
-        raw_rates: list[float] = []
-        our_rates: list[float] = []
-        for number in range(rounds):
-            for raw_turn in (True, False) if number % 2 else (False, True):
-                time.sleep(REST_S)
-                if raw_turn:
-                    share = CLIENTS * times // len(tried[best])
-                    raw_rates.append(raw_rate(tried[best], subject, share).audio_per_s)
-                else:
-                    our_rates.append(ours(times))
-    return judged(
-        f"throughput/{what}, {CLIENTS} clients",
-        estimates.ratio(our_rates, raw_rates),
-        "x",
-        at_least=LEAST,
-        notes=[
-            f"{estimates.median(our_rates).value:.1f} s of audio a second against "
-            f"{estimates.median(raw_rates).value:.1f}",
-            f"raw, tried: {', '.join(map(str, grid))}; the best was measured again in turns with the server",
-            f"{CLIENTS * times} requests a turn, first and last included",
-        ],
-    )
+        best = tried[max(range(len(grid)), key=lambda index: grid[index].audio_per_s)]
+        share = CLIENTS * times // len(best)
+        contest = {"raw": lambda: raw_rate(best, subject, share).audio_per_s}
+        contest |= {name: functools.partial(run, times) for name, run in ours.items()}
+        rates = _take_turns(contest, stage.rounds(5, 2))
+    for name in ours:
+        yield judged(
+            f"throughput/{name}, {CLIENTS} clients",
+            estimates.ratio(rates[name], rates["raw"]),
+            "x",
+            at_least=LEAST,
+            notes=[
+                f"{estimates.median(rates[name]).value:.1f} s of audio a second against "
+                f"{estimates.median(rates['raw']).value:.1f}",
+                f"raw, tried: {', '.join(map(str, grid))}; the best was measured again in turns with the server",
+                f"{CLIENTS * times} requests a turn, first and last included",
+            ],
+        )
+
+
+def _take_turns(contest: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Let one after another run, each round in the reverse order of the last; give their rates."""
+    rates: dict[str, list[float]] = {name: [] for name in contest}
+    for number in range(rounds):
+        for name in contest if number % 2 else reversed(list(contest)):
+            time.sleep(REST_S)
+            rates[name].append(contest[name]())
+    return rates
 
 
 def grid_of(stage: Stage) -> tuple[tuple[int, int], ...]:

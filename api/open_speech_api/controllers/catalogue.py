@@ -9,7 +9,6 @@ from urllib.parse import unquote
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.params import Body, FromPath, QueryParameter
-from litestar.types import ExceptionHandlersMap
 
 from open_speech_api.failures import too_deep
 from open_speech_api.runtime.fleet import Fleet
@@ -35,7 +34,6 @@ OFFERED: tuple[Kind, ...] = ("transcriber", "synthesizer")
 
 class CatalogueController(Controller):
     path = "/v1"
-    exception_handlers: ExceptionHandlersMap = {RecursionError: too_deep}  # noqa: RUF012 - as Litestar declares it
 
     @get("/models", summary="List models", tags=["Models"])
     async def models(self, services: NamedDependency[Services]) -> ModelList:
@@ -52,14 +50,26 @@ class CatalogueController(Controller):
         """List every model that is ready on this machine, loaded or not."""
         return AudioModelList(models=tuple(_state(services, found) for found in _listed(services)))
 
-    @post("/audio/models/load", summary="Load a model", status_code=200, tags=["Models"])
+    @post(
+        "/audio/models/load",
+        summary="Load a model",
+        status_code=200,
+        tags=["Models"],
+        exception_handlers={RecursionError: too_deep},
+    )
     async def load(self, services: NamedDependency[Services], data: Chosen = None) -> ModelState:
         """Load a model and wait until it is ready; without a body, the default voice model."""
         found = _chosen(services, data)
         await services.pool.fleet(services.targets.engine(found)).ensure()
         return ModelState(status="loaded", model=found.id)
 
-    @post("/audio/models/unload", summary="Unload a model", status_code=200, tags=["Models"])
+    @post(
+        "/audio/models/unload",
+        summary="Unload a model",
+        status_code=200,
+        tags=["Models"],
+        exception_handlers={RecursionError: too_deep},
+    )
     async def unload(self, services: NamedDependency[Services], data: Chosen = None) -> ModelState:
         """End a model's workers; when this answers, the memory is back."""
         found = _chosen(services, data)
