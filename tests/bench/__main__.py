@@ -29,7 +29,7 @@ from . import (
     startup,
     throughput,
 )
-from .machine import busy_percent, look
+from .machine import await_quiet, look
 from .results import Report, Result
 from .soak import soak
 from .stage import Measurement, Stage
@@ -52,6 +52,8 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
 SOAK_MINUTES = 30.0
 SHORT_SOAK_MINUTES = 1.0
 REASON_CHARS = 200
+PATIENCE_S = 60.0
+"""Longest wait for a quiet machine before each measurement."""
 
 
 def main(arguments: list[str]) -> int:
@@ -110,7 +112,7 @@ def _run(names: list[str], quick: bool, command: str) -> Report:
     with tempfile.TemporaryDirectory(prefix="open-speech-bench-", ignore_cleanup_errors=True) as folder:
         stage = Stage(speech_folder(), Path(folder), quick=quick)
         for name in names:
-            busy.append(busy_percent())
+            busy.append(await_quiet(0 if quick else PATIENCE_S))
             since = time.monotonic()
             try:
                 for result in MEASUREMENTS[name](stage):

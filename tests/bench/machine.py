@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from msgspec import Struct
 
 LIBRARIES = ("faster-whisper", "ctranslate2", "piper-tts", "onnxruntime", "granian", "litestar", "av")
 LOOK_S = 1.0
+QUIET_PERCENT = 5.0
 
 
 class Machine(Struct, frozen=True, kw_only=True):
@@ -40,9 +42,15 @@ def look() -> Machine:
     )
 
 
-def busy_percent() -> float:
-    """Watch for a second, in which nothing of ours runs, how much of all cores others use or take away."""
-    return float(psutil.cpu_percent(LOOK_S))
+def await_quiet(within_s: float) -> float:
+    """Wait until others leave the machine alone, or for so long; give what they used of all cores last, in percent.
+
+    Nothing of ours may run meanwhile.
+    """
+    deadline = time.monotonic() + within_s
+    while (busy := float(psutil.cpu_percent(LOOK_S))) > QUIET_PERCENT and time.monotonic() < deadline:
+        pass
+    return busy
 
 
 def usable_cores() -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
+from .machine import QUIET_PERCENT
 from .results import Report, Result, bound, interval, number, verdict
 
 BEGIN = "<!-- benchmark: begin -->"
 END = "<!-- benchmark: end -->"
-QUIET_PERCENT = 5.0
 
 
 def write(page: Path, report: Report) -> None:

@@ -77,7 +77,7 @@ def raw(engine: Engine, threads: int) -> Iterator[Raw]:
 
 
 class Choice(Struct, frozen=True, kw_only=True):
-    """How fast each number of threads was, in seconds a call (the median)."""
+    """How fast each number of threads was, in seconds a call: the least, which others on the machine disturb least."""
 
     seconds: dict[int, float]
 
@@ -102,7 +102,7 @@ def best_threads(engine: Engine, subject: str, rounds: int) -> Choice:
                 seconds = each.call(subject)
                 if number:
                     taken[each.threads].append(seconds)
-    return Choice(seconds={threads: sorted(found)[len(found) // 2] for threads, found in taken.items()})
+    return Choice(seconds={threads: min(found) for threads, found in taken.items()})
 
 
 class Rate(Struct, frozen=True, kw_only=True):
