@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from open_speech_api.security.gate import bearer, caller_of, is_open
+from open_speech_api.security.gate import bearer, caller_of, cors_headers, is_open
 
 
 def scope(*forwarded: str) -> dict[str, Any]:
@@ -46,3 +46,19 @@ def test_a_websocket_is_never_open() -> None:
 )
 def test_the_key_is_read_as_bytes(header: bytes, key: bytes) -> None:
     assert bearer([(b"Authorization", header)]) == key
+
+
+@pytest.mark.parametrize(
+    ("origins", "sent", "allowed"),
+    [
+        ({"*"}, b"https://a", b"*"),
+        ({"https://a"}, b"https://a", b"https://a"),
+        ({"https://a"}, b"https://b", None),
+        ({"https://a"}, None, None),
+    ],
+)
+def test_a_page_of_an_allowed_origin_may_read_a_refusal(
+    origins: set[str], sent: bytes | None, allowed: bytes | None
+) -> None:
+    headers = [(b"Origin", sent)] if sent else []
+    assert dict(cors_headers(headers, frozenset(origins))).get(b"access-control-allow-origin") == allowed

@@ -11,7 +11,7 @@ import hmac
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -73,6 +73,7 @@ class Gate:
         self._observe = observe
         self._keys = settings.server.api_keys
         self._trust_proxy = settings.server.trust_proxy
+        self._origins = frozenset(settings.server.cors_origins)
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +89,7 @@ class Gate:
         if self._keys and not is_open(raw["type"], method, raw["path"]):
             key = bearer(raw["headers"])
             if not self._known(key):
-                await refuse(raw, receive, answer)
+                await refuse(raw, receive, answer, cors_headers(raw["headers"], self._origins))
                 return
             state["caller"] = hashlib.sha256(key).hexdigest()[:16]
         try:
@@ -169,7 +170,19 @@ def bearer(headers: Headers) -> bytes:
     return b""
 
 
-async def refuse(scope: dict[str, Any], receive: Receive, send: Send | Numbered) -> None:
+def cors_headers(headers: Headers, origins: frozenset[str]) -> Headers:
+    """Let a page of an allowed origin read a refusal, which the application behind the gate never sees."""
+    if "*" in origins:
+        return [(b"access-control-allow-origin", b"*")]
+    for name, value in headers:
+        if name.lower() == b"origin" and bytes(value).decode("latin-1") in origins:
+            return [(b"access-control-allow-origin", bytes(value)), (b"vary", b"Origin")]
+    return []
+
+
+async def refuse(
+    scope: dict[str, Any], receive: Receive, send: Send | Numbered, further: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
     """Answer 401, before an upgrade too. What is still being sent is read first, and forgotten."""
     if scope["type"] == "websocket":
         await send(cast("Message", {"type": "websocket.close", "code": 4401, "reason": "unauthorized"}))
@@ -180,6 +193,7 @@ async def refuse(scope: dict[str, Any], receive: Receive, send: Send | Numbered)
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"www-authenticate", b"Bearer"),
+        *further,
     ]
     await send(cast("Message", {"type": "http.response.start", "status": 401, "headers": headers}))
     await send(cast("Message", {"type": "http.response.body", "body": body, "more_body": False}))
