@@ -53,6 +53,18 @@ class Mailboxes:
             self.settled.set()
         return known
 
+    def abandon(self, box: Box) -> bool:
+        """Stop reading a box. True when its call still runs, so that it must be cancelled.
+
+        Its end may lie in the box unread: then nothing more will come, and waiting for it would be for ever.
+        """
+        box.abandoned = True
+        while not box.queue.empty():
+            if isinstance(box.queue.get_nowait(), p.Done | p.Failed | Dead):
+                self.close(box)
+                return False
+        return True
+
     async def next(self, box: Box, limit_s: float, doing: str) -> p.FromWorker:
         """Await a call's next frame; a worker that gives none for ``limit_s`` is killed.
 

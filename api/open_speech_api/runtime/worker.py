@@ -166,8 +166,7 @@ class Worker:
         finally:
             if ended or not self.alive:
                 self._boxes.close(box)
-            else:
-                box.abandoned = True
+            elif self._boxes.abandon(box):
                 self._link.send(p.Cancel(call=box.call))
 
     async def open(self, config: Config) -> WorkerSession:
