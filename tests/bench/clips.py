@@ -15,8 +15,8 @@ import soxr
 
 RATE = 16_000
 PAUSE_S = 0.8
-SPARSE_S = 300
-"""In the day-long file: the length of a stretch of silence with 11 s of speech in it."""
+SPARSE_S = 600
+"""In the day-long file: the length of a stretch of silence with a minute of talk in it."""
 
 Samples: TypeAlias = npt.NDArray[np.int16]
 
@@ -57,11 +57,11 @@ class Clips:
         return self._wav("3600s.wav", np.tile(self._talk(60), 60))
 
     def sparse(self, hours: float) -> Path:
-        """Give a FLAC of ``hours``, silent but for 11 s of speech in every five minutes."""
+        """Give a FLAC of ``hours``, silent but for a minute of talk in every ten."""
         path = self._folder / f"sparse-{hours:g}h.flac"
         if not path.is_file():
             stretch = np.zeros(SPARSE_S * RATE, np.int16)
-            stretch[RATE : RATE + len(self._jfk)] = self._jfk
+            stretch[RATE : 61 * RATE] = self._talk(60)
             _write_flac(path, stretch, round(hours * 3600 / SPARSE_S))
         return path
 

@@ -53,7 +53,7 @@ def _workers(stage: Stage) -> Iterator[Result]:
         long, done_s = _peak(stage, server, sparse, 1)
     ended = f"done in {done_s:.0f} s" if done_s < CUT_OFF_S else f"cut off after {CUT_OFF_S:.0f} s, not at its end"
     notes = [
-        f"FLAC of {hours:g} h, {sparse.stat().st_size / 1e6:.1f} MB, 11 s of speech every five minutes; {ended}",
+        f"FLAC of {hours:g} h, {sparse.stat().st_size / 1e6:.1f} MB, a minute of talk in every ten; {ended}",
         f"at most, on 60 s: {_described(short)}; on {hours:g} h: {_described(long)}",
     ]
     for what, more in (("media", long.media - short.media), ("Whisper", long.whisper - short.whisper)):
