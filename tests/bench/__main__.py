@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -58,6 +59,8 @@ PATIENCE_S = 60.0
 
 def main(arguments: list[str]) -> int:
     """Run what was asked for; give the exit status."""
+    # As an exception, so that servers are stopped and folders removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if arguments[:1] == ["soak"]:
         return _soak(arguments[1:])
     asked = _parser().parse_args(arguments)
@@ -121,6 +124,7 @@ def _run(names: list[str], quick: bool, command: str) -> Report:
             except Exception as error:  # one that fails must not cost the others
                 traceback.print_exc()
                 failures.append(f"{name}: {type(error).__name__}: {str(error).strip()[-REASON_CHARS:]}")
+            busy.append(await_quiet(0))
             print(f"  ({name} took {time.monotonic() - since:.0f} s)", flush=True)
     return Report(
         started=started,

@@ -23,7 +23,7 @@ EARLIEST_S, LATEST_S = 0.3, 2.5
 def measure(stage: Stage) -> Iterator[Result]:
     """Leave at random moments; ask at once for something short, with one replica, and see how long that waits."""
     chance = random.Random(SEED)
-    rounds = stage.rounds(20, 3)
+    rounds = stage.rounds(20, 2)
     long_body = Upload.of(stage.clips.ten_minutes).body
     short = Upload.of(stage.clips.short)
     text = speech_body(" ".join([PARAGRAPH] * 12), "pcm")

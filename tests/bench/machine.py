@@ -27,7 +27,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     python: str
     libraries: dict[str, str]
     busy_percent: float = 0.0
-    """Of all cores, used by others: the most that was seen before a measurement; well above 0, it is preliminary."""
+    """Of all cores, used by others: the most that was seen between measurements; well above 0, it is preliminary."""
 
 
 def look() -> Machine:

@@ -40,7 +40,7 @@ def _rest(stage: Stage) -> Iterator[Result]:
         time.sleep(SETTLE_S)
         before, others_before = footprint(server), other_measures(server)
         with stage.client(server) as client:
-            for _ in range(stage.rounds(10, 2)):
+            for _ in range(stage.rounds(10, 1)):
                 use(client, upload)
                 client.transcribe(streamed)
             used = footprint(server)

@@ -18,8 +18,8 @@ Contest = Mapping[str, Callable[[], float]]
 
 def measure(stage: Stage) -> Iterator[Result]:
     """Measure both ways, each on a server with raw's best number of threads and on one with the default of one."""
-    hearing = best_threads("whisper", str(stage.clips.short), stage.rounds(15, 3))
-    speaking = best_threads("piper", PARAGRAPH, stage.rounds(15, 3))
+    hearing = best_threads("whisper", str(stage.clips.short), stage.rounds(15, 2))
+    speaking = best_threads("piper", PARAGRAPH, stage.rounds(15, 2))
     with ExitStack() as stack:
         clients: dict[int, Client] = {}
         for threads in sorted({1, hearing.threads, speaking.threads}):
