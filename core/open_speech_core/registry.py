@@ -127,6 +127,10 @@ class Registry:
                 found.append(claimed)
         return found
 
+    def listed(self, kind: Kind, id: str) -> Resolved | None:
+        """Give who lists exactly this id."""
+        return self._listed.get((kind, id))
+
     def resolve(self, kind: Kind, id: str, *, setting: str | None = None) -> Resolved:
         """Find who serves ``id``; ``setting`` is the configured default, which OpenAI's names mean.
 

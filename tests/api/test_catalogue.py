@@ -233,3 +233,17 @@ def test_missing_weights_name_the_command(start_server: StartServer, tmp_path: A
     message = refused(response, 409, "weights_missing", "model")
     assert "open-speech models download" in message
     assert response.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.model
+def test_an_id_reaches_who_lists_it_though_another_kind_would_claim_it(starter_server: Running) -> None:
+    # Whisper claims any ``org/name`` as a repository of the hub; Piper lists this one.
+    voice = "piper/en_US-joe-medium"
+    shown = starter_server.client.get(f"/v1/models/{voice}")
+    assert shown.json()["kind"] == "synthesizer"
+    unlisted = starter_server.client.get("/v1/models/piper/en_US-nobody-medium")
+    assert unlisted.json()["kind"] == "synthesizer"
+    loaded = starter_server.client.post("/v1/audio/models/load", json={"model": voice})
+    assert (loaded.status_code, loaded.json()) == (200, {"status": "loaded", "model": voice})
+    unloaded = starter_server.client.post("/v1/audio/models/unload", json={"model": voice})
+    assert unloaded.json() == {"status": "unloaded", "model": voice}

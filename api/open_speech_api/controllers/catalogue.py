@@ -117,14 +117,26 @@ def _setting(services: Services, kind: Kind) -> str | None:
 
 
 def _any_kind(services: Services, id: str) -> Resolved:
-    for encoded in (id, unquote(id)):
+    """Find a model of either kind: who lists the id, else whose name it begins with, else who claims it first."""
+    for spelt in (id, unquote(id)):
         for kind in OFFERED:
-            try:
-                return services.registry.resolve(kind, encoded, setting=_setting(services, kind))
-            except ModelNotFound:
-                continue
+            if (listed := services.registry.listed(kind, spelt)) is not None:
+                return listed
+        claims = [claim for kind in OFFERED if (claim := _claimed(services, kind, spelt)) is not None]
+        for claim in claims:
+            if claim.provider.info.name == spelt.partition("/")[0]:
+                return claim
+        if claims:
+            return claims[0]
     shown = id if len(id) <= 100 else f"{id[:100]}..."
     raise ModelNotFound(f"The model {shown!r} does not exist.", param="model")
+
+
+def _claimed(services: Services, kind: Kind, id: str) -> Resolved | None:
+    try:
+        return services.registry.resolve(kind, id, setting=_setting(services, kind))
+    except ModelNotFound:
+        return None
 
 
 def _chosen(services: Services, data: ModelChoice | None) -> Resolved:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from open_speech_core.audio import DTYPE, SAMPLE_BYTES
-from open_speech_core.errors import StorageFull
+from open_speech_core.errors import Cancelled, StorageFull
 from open_speech_core.types import Float32
 
 RESERVE_BYTES = 256 << 20
@@ -51,7 +51,11 @@ class SampleFile:
         os.close(self._descriptor)
 
     def _check_free(self, wanted_bytes: int) -> None:
-        free = shutil.disk_usage(self._folder).free
+        try:
+            free = shutil.disk_usage(self._folder).free
+        except FileNotFoundError as error:
+            # The server removes a request's folder when its client has left; the cancel is on its way.
+            raise Cancelled("the request's folder is gone") from error
         if free - wanted_bytes < RESERVE_BYTES:
             raise StorageFull(
                 f"the disk has no room for {-(-wanted_bytes >> 20)} MB of decoded audio "
