@@ -55,9 +55,10 @@ def echo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="session")
 def starter_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One server with real engines for all tests that leave it as it was."""
+    """One server with real engines for all tests that leave it as it was; the same text is always the same sound."""
     pytest.importorskip("open_speech_starter")
-    server = Running(tmp_path_factory.mktemp("starter"), STARTER)
+    still = {"PIPER_NOISE_SCALE": "0", "PIPER_NOISE_W_SCALE": "0"}
+    server = Running(tmp_path_factory.mktemp("starter"), STARTER, still)
     yield server
     server.await_quiet()
     server.stop()

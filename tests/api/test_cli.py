@@ -219,7 +219,7 @@ def test_what_is_spoken_is_understood(tmp_path: Path, starter_server: Running) -
     environ = {"OS_URL": starter_server.url}
     audio = run(tmp_path, "speak", sentence, environ=environ)
     text = run(tmp_path, "transcribe", "-", stdin=audio.stdout, environ=environ)
-    # Piper speaks a little differently each time, and Whisper's capitals and stops follow the voice: words count.
+    # Whisper's capitals and stops follow the voice: words count.
     assert re.findall(r"\w+", text.stdout.decode().lower()) == re.findall(r"\w+", sentence.lower())
 
 
