@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+import uvloop
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
@@ -62,7 +63,7 @@ def serve(
     scheme = "https" if tls else "http"
     shown = f"[{host}]" if ":" in host else host
     ready = (lambda: on_ready(f"{scheme}://{shown}:{port}")) if on_ready else None
-    asyncio.run(_run(app, server, ready, (host, port)))
+    uvloop.run(_run(app, server, ready, (host, port)))
 
 
 async def _run(app: Application, server: Server, ready: Callable[[], None] | None, address: tuple[str, int]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 import pytest
 from hypothesis import given
@@ -36,7 +35,8 @@ class Source:
 @given(count=st.integers(0, 30), room=st.integers(1, 5))
 def test_all_items_come_in_order(count: int, room: int) -> None:
     async def run() -> list[int]:
-        return [item async for item in ahead(Source(count).items(), room)]
+        async with ahead(Source(count).items(), room) as items:
+            return [item async for item in items]
 
     assert asyncio.run(run()) == list(range(count))
 
@@ -45,8 +45,9 @@ def test_a_failure_comes_after_what_was_made_before_it() -> None:
     got: list[int] = []
 
     async def run() -> None:
-        async for item in ahead(Source(5, fails_at=3).items(), 10):
-            got.append(item)
+        async with ahead(Source(5, fails_at=3).items(), 10) as items:
+            async for item in items:
+                got.append(item)
 
     with pytest.raises(ValueError, match="the source failed"):
         asyncio.run(run())
@@ -57,7 +58,7 @@ def test_it_reads_ahead_and_no_further_than_there_is_room() -> None:
     source = Source(100)
 
     async def run() -> None:
-        async with aclosing(ahead(source.items(), 3)) as items:
+        async with ahead(source.items(), 3) as items:
             assert await anext(items) == 0
             for _ in range(20):
                 await asyncio.sleep(0)
@@ -68,11 +69,23 @@ def test_it_reads_ahead_and_no_further_than_there_is_room() -> None:
     assert source.closed
 
 
+def test_it_begins_before_anyone_takes() -> None:
+    source = Source(100)
+
+    async def run() -> None:
+        async with ahead(source.items(), 2):
+            await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+    assert source.made == 3
+    assert source.closed
+
+
 def test_closing_early_closes_the_source() -> None:
     source = Source(100)
 
     async def run() -> None:
-        async with aclosing(ahead(source.items(), 2)) as items:
+        async with ahead(source.items(), 2) as items:
             await anext(items)
 
     asyncio.run(run())
@@ -90,7 +103,7 @@ def test_cancelling_the_consumer_closes_the_source() -> None:
             closed.set()
 
     async def consume() -> None:
-        async with aclosing(ahead(slow(), 2)) as items:
+        async with ahead(slow(), 2) as items:
             async for _ in items:
                 pass
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -16,19 +16,24 @@ class _Made(Struct, Generic[T], frozen=True):
     item: T
 
 
-async def ahead(items: AsyncGenerator[T, None], room: int) -> AsyncGenerator[T, None]:
-    """Give ``items`` in order while up to ``room`` further ones are made; closing this closes them."""
+@asynccontextmanager
+async def ahead(items: AsyncGenerator[T, None], room: int) -> AsyncIterator[AsyncIterator[T]]:
+    """Make ``items`` from now on, up to ``room`` beyond what was taken; give them in order. Leaving closes them."""
     queue: asyncio.Queue[_Made[T] | BaseException | None] = asyncio.Queue(room)
     making = asyncio.create_task(_make(items, queue))
     try:
-        while (found := await queue.get()) is not None:
-            if isinstance(found, BaseException):
-                raise found
-            yield found.item
+        yield _take(queue)
     finally:
         making.cancel()
         with suppress(asyncio.CancelledError):
             await making
+
+
+async def _take(queue: asyncio.Queue[_Made[T] | BaseException | None]) -> AsyncIterator[T]:
+    while (found := await queue.get()) is not None:
+        if isinstance(found, BaseException):
+            raise found
+        yield found.item
 
 
 async def _make(items: AsyncGenerator[T, None], queue: asyncio.Queue[_Made[T] | BaseException | None]) -> None:

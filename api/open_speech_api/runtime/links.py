@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 OnFrame = Callable[[p.FromWorker], None]
 OnEnd = Callable[[], None]
 
+PIPE_BYTES = 1 << 20
 STREAM_LIMIT_BYTES = 1 << 20
 """Read-ahead of a worker's output; more waits in the pipe."""
 
@@ -50,31 +52,46 @@ class ProcessLink:
         self._environment = dict(environment)
         self._interpreter = interpreter or sys.executable
         self._process: Process | None = None
+        self._to_worker: asyncio.WriteTransport | None = None
         self._reader: asyncio.Task[None] | None = None
 
     async def start(self, on_frame: OnFrame, on_end: OnEnd) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            self._interpreter,
-            # Without -P the working directory comes first on the path, and a file there can stand in for a module.
-            "-P",
-            "-m",
-            "open_speech_core.worker",
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE if log.isEnabledFor(logging.DEBUG) else DEVNULL,
-            env=self._environment,
-            limit=STREAM_LIMIT_BYTES,
-            start_new_session=True,
-        )
+        (worker_in, to_worker), (from_worker, worker_out) = _pipe(), _pipe()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                self._interpreter,
+                # Without -P the working directory comes first on the path, and a file there can stand in for a module.
+                "-P",
+                "-m",
+                "open_speech_core.worker",
+                stdin=worker_in,
+                stdout=worker_out,
+                stderr=PIPE if log.isEnabledFor(logging.DEBUG) else DEVNULL,
+                env=self._environment,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(to_worker)
+            os.close(from_worker)
+            raise
+        finally:
+            os.close(worker_in)
+            os.close(worker_out)
         self.pid = self._process.pid
-        self._reader = asyncio.create_task(self._read(self._process, on_frame, on_end))
+        loop = asyncio.get_running_loop()
+        self._to_worker, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(to_worker, "wb", 0))
+        frames = asyncio.StreamReader(STREAM_LIMIT_BYTES)
+        reading, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(frames), os.fdopen(from_worker, "rb", 0)
+        )
+        self._reader = asyncio.create_task(self._read(self._process, frames, reading, on_frame, on_end))
         if self._process.stderr is not None:
             self._errors = asyncio.create_task(self._log_errors(self._process.stderr))
 
     def send(self, frame: p.ToWorker) -> None:
-        if self._process is not None and self._process.stdin is not None:
+        if self._to_worker is not None:
             with contextlib.suppress(OSError, RuntimeError):
-                self._process.stdin.write(p.encode(frame))
+                self._to_worker.write(p.encode(frame))
 
     def kill(self) -> None:
         # Not Process.kill: it polls first, and so reaps a child that the loop's watcher waits for.
@@ -86,12 +103,18 @@ class ProcessLink:
         if self._reader is not None:
             await asyncio.wait([self._reader])
 
-    async def _read(self, process: Process, on_frame: OnFrame, on_end: OnEnd) -> None:
-        assert process.stdout is not None
+    async def _read(
+        self,
+        process: Process,
+        frames: asyncio.StreamReader,
+        reading: asyncio.ReadTransport,
+        on_frame: OnFrame,
+        on_end: OnEnd,
+    ) -> None:
         try:
             while True:
-                size = p.frame_size(await process.stdout.readexactly(p.PREFIX.size))
-                on_frame(p.decode_from_worker(await process.stdout.readexactly(size)))
+                size = p.frame_size(await frames.readexactly(p.PREFIX.size))
+                on_frame(p.decode_from_worker(await frames.readexactly(size)))
         except (asyncio.IncompleteReadError, OSError):
             pass
         except ProtocolError as error:
@@ -99,14 +122,25 @@ class ProcessLink:
         finally:
             self.kill()
             await process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
+            reading.close()
+            if self._to_worker is not None:
+                self._to_worker.close()
             on_end()
 
     async def _log_errors(self, stream: asyncio.StreamReader) -> None:
         with contextlib.suppress(ValueError):
             while line := await stream.readline():
                 log.debug("worker %s: %s", self.pid, line.decode(errors="replace").rstrip())
+
+
+def _pipe() -> tuple[int, int]:
+    """Make a pipe that holds a second of samples at any rate, so that neither side wakes for parts of one."""
+    ends = os.pipe()
+    if sys.platform == "linux":
+        # Over the user's limit of pipe memory, the usual 64 KiB remain.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(ends[0], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return ends
 
 
 class InlineLink:

@@ -40,16 +40,15 @@ class Speech:
             self._pool.ticket(plan.target, caller=self._caller, live=self._live, spent=self.spent) as ticket,
             self._pool.ticket(self._media, caller=self._caller, live=self._live) as media,
         ):
-            ticket.prepare()
-            async with media.lease() as encoder:
+            # The engine does not wait for the encoder.
+            async with ahead(self._samples(ticket), READ_AHEAD_ITEMS) as made, media.lease() as encoder:
                 session = await encoder.open(EncodeConfig(format=plan.format, rate=plan.rate, streamed=plan.streamed))
                 try:
-                    async with aclosing(ahead(self._samples(ticket), READ_AHEAD_ITEMS)) as made:
-                        async for samples in made:
-                            self.audio_s += len(samples.data) / BYTES_PER_SAMPLE / samples.rate
-                            for item in await session.feed(samples.data, samples.rate):
-                                if isinstance(item, Chunk):
-                                    yield item.data
+                    async for samples in made:
+                        self.audio_s += len(samples.data) / BYTES_PER_SAMPLE / samples.rate
+                        for item in await session.feed(samples.data, samples.rate):
+                            if isinstance(item, Chunk):
+                                yield item.data
                     for item in await session.flush():
                         if isinstance(item, Chunk):
                             yield item.data

@@ -63,8 +63,7 @@ def _session_options(threads: int) -> onnxruntime.SessionOptions:
     # Sentences differ in length: a plan a shape only fills memory, and is no faster.
     options.enable_mem_pattern = False
     options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if threads > 1 else "0")
     return options
 
 

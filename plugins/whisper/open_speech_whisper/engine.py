@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -37,8 +36,6 @@ _SPECIAL_TOKEN = re.compile(r"<\|[^|]*\|>")
 
 def load_engine(folder: Path, spec: LoadSpec, options: WhisperOptions) -> WhisperEngine:
     """Load the model in ``folder``. Raises ``LoadFailed``."""
-    # Read once, when the library loads: idle threads must not spin beside other workers.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import ctranslate2
     from faster_whisper import WhisperModel
 
