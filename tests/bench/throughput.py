@@ -54,7 +54,7 @@ def _compare(
     stage: Stage, engine: Engine, subject: str, ours: Mapping[str, Callable[[int], float]]
 ) -> Iterator[Result]:
     """Find the best raw arrangement, then measure it and ours in turns."""
-    times = stage.rounds(5, 1)
+    times = stage.rounds(10, 1)
     with ExitStack() as stack:
         tried = [_arranged(stack, engine, processes, threads) for processes, threads in grid_of(stage)]
         grid = [_first_rate(engines, subject, times + 1) for engines in tried]
