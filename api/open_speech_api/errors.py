@@ -19,11 +19,14 @@ STATUS: dict[type[e.OpenSpeechError], tuple[int, str]] = {
     e.Forbidden: (403, REQUEST),
     e.ModelNotFound: (404, REQUEST),
     e.NotLoaded: (404, REQUEST),
+    e.JobNotFound: (404, REQUEST),
     e.WeightsMissing: (409, REQUEST),
+    e.InUse: (409, REQUEST),
     e.UploadTooLarge: (413, REQUEST),
     e.Unavailable: (503, SERVER),
     e.StepTimeout: (504, SERVER),
     e.StorageFull: (507, SERVER),
+    e.InsufficientMemory: (507, SERVER),
     e.Cancelled: (499, REQUEST),
 }
 """Status and type by class; a class that is not here takes its parent's."""

@@ -7,11 +7,14 @@
     |   +-- InvalidAudio          400 invalid_audio
     |   +-- FeatureNotSupported   400 feature_not_supported
     |   +-- VoiceNotFound         400 voice_not_found
+    |   +-- ProviderMissing       400 provider_missing
     +-- Forbidden                 403 forbidden
     |   +-- FeatureDisabled       403 feature_disabled
     +-- ModelNotFound             404 model_not_found
     +-- NotLoaded                 404 not_loaded
+    +-- JobNotFound               404 install_job_not_found
     +-- WeightsMissing            409 weights_missing
+    +-- InUse                     409 model_in_use
     +-- UploadTooLarge            413 upload_too_large
     +-- Unavailable               503 unavailable
     |   +-- QueueFull             503 queue_full
@@ -20,6 +23,7 @@
     |   +-- ShuttingDown          503 shutting_down
     +-- StepTimeout               504 step_timeout
     +-- StorageFull               507 storage_full
+    +-- InsufficientMemory        507 insufficient_memory
     +-- EngineError               500 engine_error
     |   +-- LoadFailed            500 load_failed
     |   +-- DownloadFailed        500 download_failed
@@ -87,6 +91,12 @@ class VoiceNotFound(InvalidRequest):
     code = "voice_not_found"
 
 
+class ProviderMissing(InvalidRequest):
+    """The model's provider is known and not installed; the message says how to get it."""
+
+    code = "provider_missing"
+
+
 class Forbidden(OpenSpeechError):
     """The caller may not do this here."""
 
@@ -111,10 +121,22 @@ class NotLoaded(OpenSpeechError):
     code = "not_loaded"
 
 
+class JobNotFound(OpenSpeechError):
+    """No install has this number."""
+
+    code = "install_job_not_found"
+
+
 class WeightsMissing(OpenSpeechError):
     """The weights are not on this machine and may not be fetched now."""
 
     code = "weights_missing"
+
+
+class InUse(OpenSpeechError):
+    """What is to be removed serves somebody right now."""
+
+    code = "model_in_use"
 
 
 class UploadTooLarge(OpenSpeechError):
@@ -169,6 +191,12 @@ class StorageFull(OpenSpeechError):
     """Not enough free disk for the work."""
 
     code = "storage_full"
+
+
+class InsufficientMemory(OpenSpeechError):
+    """The model would not fit into the memory that is free."""
+
+    code = "insufficient_memory"
 
 
 class EngineError(OpenSpeechError):

@@ -189,6 +189,10 @@ class Provider(ABC, Generic[OptionsT]):
         """Claim an id that is not listed: a hub repository, a folder. Cheap, no network."""
         return None
 
+    def local(self) -> Iterable[Model]:
+        """List models on this machine that ``models`` does not. Cheap: looks at folders, opens no file."""
+        return ()
+
     def voices(self, model: Model) -> tuple[Voice, ...]:
         """List the voices of a synthesizer's model, the default first."""
         return ()

@@ -119,9 +119,13 @@ class Registry:
         return ((plugin, provider) for plugin, provider in self._providers if provider.kind == kind)
 
     def models(self, kind: Kind) -> list[Resolved]:
-        """Give the listed models of a kind, and those that sources ship, in a stable order."""
+        """Give the listed models of a kind, those found on this machine and those that sources ship, in that order."""
         found = [resolved for (of, _), resolved in self._listed.items() if of == kind]
         known = {resolved.id for resolved in found}
+        for plugin, provider in self.of_kind(kind):
+            own = [Resolved(provider=provider, model=each, plugin=plugin) for each in _local(provider)]
+            found += [each for each in own if each.id not in known]
+            known.update(each.id for each in own)
         for of, id in self._sources:
             if of == kind and id not in known and (claimed := self._claim(kind, id)) is not None:
                 found.append(claimed)
@@ -277,6 +281,15 @@ def _resolved(provider: AnyProvider, id: str) -> Model | None:
     except Exception:  # fence: plugin load
         log.exception("%s could not say whether it knows a model", provider.info.name)
         return None
+
+
+def _local(provider: AnyProvider) -> tuple[Model, ...]:
+    """Ask a provider what else lies here; one that fails has nothing."""
+    try:
+        return tuple(provider.local())
+    except Exception:  # fence: plugin load
+        log.exception("%s could not look for its models", provider.info.name)
+        return ()
 
 
 def _own(plugin: PluginRecord, provider: AnyProvider, id: str) -> Resolved | None:

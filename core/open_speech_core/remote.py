@@ -6,12 +6,13 @@ it starts no process and imports nothing; calls go to a worker under the environ
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from .errors import LoadFailed, PluginError
 from .options import RESERVED_FIELDS, option_problems, struct_of
@@ -20,6 +21,7 @@ from .providers import Engine, Provider
 from .types import API_VERSION, Artifacts, Description, LoadSpec, Model, Voice
 
 DESCRIPTION = "description.json"
+ARTIFACTS = "artifacts.json"
 
 Found: TypeAlias = "tuple[PluginRecord, RemoteProvider | None]"
 
@@ -38,7 +40,7 @@ class RemoteProvider(Provider[Any]):
     Raises ``PluginError`` when its options are not what options may be.
     """
 
-    def __init__(self, description: Description, home: Path) -> None:
+    def __init__(self, description: Description, home: Path, folder: Path | None = None) -> None:
         self.kind = description.kind
         self.info = description.info
         self.capabilities = description.capabilities
@@ -49,6 +51,8 @@ class RemoteProvider(Provider[Any]):
         if problems := option_problems(self.RequestOptions, RESERVED_FIELDS):
             raise PluginError(f"its options: {'; '.join(problems)}")
         self._description = description
+        self._folder = folder
+        self._artifacts = {**description.artifacts, **_remembered(folder)}
         super().__init__(None, home)
 
     def models(self) -> Iterable[Model]:
@@ -58,8 +62,17 @@ class RemoteProvider(Provider[Any]):
         return self._description.voices.get(model.id, ())
 
     def artifacts(self, model: Model) -> Artifacts:
-        """Say that all is there: only its own worker can look, and its load says what is missing."""
-        return Artifacts(complete=True)
+        """Give what its worker said last, as far as it is still there; only its own worker can look for more."""
+        said = self._artifacts.get(model.id)
+        if said is None:
+            return Artifacts(complete=not self._artifacts)
+        return structs.replace(said, complete=said.complete and all(Path(path).exists() for path in said.paths))
+
+    def note(self, model: Model, there: Artifacts) -> None:
+        """Remember what a download left, here and, if it has a folder, across restarts."""
+        self._artifacts[model.id] = there
+        if self._folder is not None:
+            write_whole(self._folder / ARTIFACTS, msgspec.json.encode(self._artifacts))
 
     def load(self, spec: LoadSpec) -> Engine:
         raise LoadFailed(f"{self.info.title} lives in an environment of its own and is loaded by a worker there")
@@ -67,10 +80,22 @@ class RemoteProvider(Provider[Any]):
 
 def write_environment(folder: Path, environment: Environment) -> None:
     """Write the description beside an environment, whole or not at all."""
-    target = folder / DESCRIPTION
+    write_whole(folder / DESCRIPTION, msgspec.json.format(msgspec.json.encode(environment)))
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Replace a file, whole or not at all."""
     partial = target.with_suffix(".tmp")
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(environment)))
+    partial.write_bytes(content)
     partial.replace(target)
+
+
+def _remembered(folder: Path | None) -> dict[str, Artifacts]:
+    """Read what downloads left; a file nobody can read is as none."""
+    if folder is not None:
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            return msgspec.json.decode((folder / ARTIFACTS).read_bytes(), type=dict[str, Artifacts])
+    return {}
 
 
 def read_environments(providers_dir: Path, home: Path) -> Iterator[Found]:
@@ -85,10 +110,10 @@ def read_environments(providers_dir: Path, home: Path) -> Iterator[Found]:
             continue
         interpreter = str(file.parent / environment.interpreter)
         for description in environment.descriptions:
-            yield _remote(description, interpreter, home)
+            yield _remote(description, interpreter, home, file.parent)
 
 
-def _remote(description: Description, interpreter: str, home: Path) -> Found:
+def _remote(description: Description, interpreter: str, home: Path, folder: Path) -> Found:
     record = PluginRecord(
         name=description.info.name,
         module=description.plugin,
@@ -101,7 +126,7 @@ def _remote(description: Description, interpreter: str, home: Path) -> Found:
         error = f"it is written for API {major}.{minor}; this core has {API_VERSION[0]}"
         return _bad(record.name, error), None
     try:
-        return record, RemoteProvider(description, home / description.info.name)
+        return record, RemoteProvider(description, home / description.info.name, folder)
     except PluginError as error:
         return _bad(record.name, error.message), None
 

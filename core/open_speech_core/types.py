@@ -90,6 +90,8 @@ class Model(Struct, frozen=True, kw_only=True):
     span_s: float | None = 30.0
     """Longest piece of audio an engine takes in one call; None for any length."""
     description: str = ""
+    revision: str = ""
+    """Commit of the repository the weights are fetched from; empty is its newest."""
 
 
 class Voice(Struct, frozen=True, kw_only=True):
@@ -119,10 +121,11 @@ class ModelSource(Struct, frozen=True, kw_only=True):
     """Higher wins among sources that offer themselves; then the id decides."""
 
 
-class Artifacts(Struct, frozen=True, kw_only=True):
+class Artifacts(Struct, frozen=True, kw_only=True, tag="artifacts"):
     """The files of one model on this machine."""
 
     paths: tuple[str, ...] = ()
+    """Files and folders, absolute; they are this model's alone."""
     complete: bool = False
     """All that is needed to load is here."""
 
@@ -168,6 +171,8 @@ class Description(Struct, frozen=True, kw_only=True, tag="description"):
     aliases: dict[str, str] = field(default_factory=dict[str, str])
     openai_voices: dict[str, str] = field(default_factory=dict[str, str])
     sources: tuple[ModelSource, ...] = ()
+    artifacts: dict[str, Artifacts] = field(default_factory=dict[str, Artifacts])
+    """Model id to its files at the time of the description."""
     options_schema: dict[str, Any] = field(default_factory=dict[str, Any])
     """JSON Schema of the options Struct."""
     request_options_schema: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -391,7 +396,9 @@ class Chunk(Struct, frozen=True, kw_only=True, tag="chunk"):
     data: bytes
 
 
-Item: TypeAlias = Info | Segment | Samples | Timing | SpeakerTurn | Activity | Span | Decoded | Chunk | Description
+Item: TypeAlias = (
+    Info | Segment | Samples | Timing | SpeakerTurn | Activity | Span | Decoded | Chunk | Description | Artifacts
+)
 
 
 class Event(Struct, frozen=True, kw_only=True):

@@ -59,6 +59,7 @@ ITEMS: list[Any] = [
     types.Decoded(frames=1, rate=16_000, speech_s=0.0),
     types.Chunk(data=b"\xff"),
     DESCRIPTION,
+    types.Artifacts(paths=("/a/b",), complete=True),
 ]
 TO_WORKER: list[Any] = [
     p.Describe(call=1, plugin="x"),

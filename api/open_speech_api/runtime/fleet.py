@@ -281,6 +281,16 @@ class Fleet:
         if len(self.replicas) < self.target.max_replicas:
             self._starting = asyncio.create_task(self._start())
 
+    def spare(self) -> bool:
+        """Say whether a replica is free and nobody waits for it."""
+        return not len(self._queue) and any(replica.free(alone=False) for replica in self.replicas)
+
+    def widen(self) -> None:
+        """Start a further replica for one caller's parallel work, as far as the cores go."""
+        starting = self._closed or self._starting is not None
+        if self.replicas and not starting and not self.failed and len(self.replicas) < self.target.max_replicas:
+            self._starting = asyncio.create_task(self._start())
+
     async def ensure(self) -> None:
         """Load the model if no replica is ready, as a caller without work."""
         if not self.replicas:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from msgspec import Struct
 
 from open_speech_core.errors import LoadFailed, OpenSpeechError, ProtocolError, Unavailable, WorkerDied, from_info
-from open_speech_core.types import Config, Description, EngineSpec, Item, Loaded, Request
+from open_speech_core.types import Artifacts, Config, Description, EngineSpec, Item, Loaded, Request
 from open_speech_core.worker import protocol as p
 
 from .links import Link
@@ -97,8 +97,8 @@ class Worker:
         finally:
             self._boxes.close(box)
 
-    async def download(self, spec: EngineSpec) -> AsyncGenerator[p.Progress, None]:
-        """Fetch a model's weights, giving progress as it comes."""
+    async def download(self, spec: EngineSpec) -> AsyncGenerator[p.Progress | Artifacts, None]:
+        """Fetch a model's weights, giving progress as it comes and in the end what is there."""
         box = self._open_box()
         self._link.send(p.Download(call=box.call, engine=spec))
         try:
@@ -106,6 +106,8 @@ class Worker:
                 match await self._boxes.next(box, self._limits.load_s, "downloading"):
                     case p.Progress() as progress:
                         yield progress
+                    case p.ItemFrame(item=Artifacts() as there):
+                        yield there
                     case p.Done():
                         return
                     case p.Failed(error=error):
@@ -115,10 +117,10 @@ class Worker:
         finally:
             self._boxes.close(box)
 
-    async def describe(self, plugin: str) -> list[Description]:
-        """Ask what a plugin provides in the worker's environment."""
+    async def describe(self, plugin: str, home: str = "") -> list[Description]:
+        """Ask what a plugin provides in the worker's environment, and which of its files lie below ``home``."""
         box = self._open_box()
-        self._link.send(p.Describe(call=box.call, plugin=plugin))
+        self._link.send(p.Describe(call=box.call, plugin=plugin, home=home))
         found: list[Description] = []
         try:
             while True:

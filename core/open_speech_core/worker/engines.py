@@ -14,7 +14,7 @@ from open_speech_core.errors import LoadFailed, PluginError
 from open_speech_core.options import OptionProblem, decode_request_options, from_environment, schema_of
 from open_speech_core.plugins import discover
 from open_speech_core.providers import AnyProvider, Context, Engine
-from open_speech_core.types import Description, EngineSpec, LoadSpec, Model
+from open_speech_core.types import Artifacts, Description, EngineSpec, LoadSpec, Model
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class Made(Protocol):
     """What the runner needs of a provider."""
 
     def load(self, spec: LoadSpec) -> Engine: ...
-    def download(self, model: Model, context: Context) -> None: ...
+    def download(self, model: Model, context: Context) -> Artifacts: ...
     def with_options(self, request: T) -> T: ...
 
 
@@ -36,8 +36,9 @@ class PluginProvider:
     def load(self, spec: LoadSpec) -> Engine:
         return self.provider.load(spec)
 
-    def download(self, model: Model, context: Context) -> None:
+    def download(self, model: Model, context: Context) -> Artifacts:
         self.provider.download(model, context)
+        return self.provider.artifacts(model)
 
     def with_options(self, request: T) -> T:
         """Turn the options, a map on the wire, into the provider's Struct."""
@@ -57,7 +58,7 @@ class BuiltIn:
     def load(self, spec: LoadSpec) -> Engine:
         return cast("Engine", self._module.load(spec))
 
-    def download(self, model: Model, context: Context) -> None:
+    def download(self, model: Model, context: Context) -> Artifacts:
         raise PluginError(f"{model.id} has nothing to download")
 
     def with_options(self, request: T) -> T:
@@ -92,15 +93,15 @@ def instantiate(cls: type[AnyProvider], home: Path, environ: dict[str, str]) -> 
     return cls(options, home)
 
 
-def describe(plugin: str) -> Iterator[Description]:
-    """Describe every provider of a plugin. Raises ``PluginError`` when it cannot be used."""
+def describe(plugin: str, home: str = "") -> Iterator[Description]:
+    """Describe every provider of a plugin, and what lies in ``home``. Raises ``PluginError`` when it cannot be used."""
     discovery = discover([plugin])
     for record in discovery.plugins:
         if record.error is not None:
             raise PluginError(f"plugin {record.name!r} cannot be used: {record.error}")
     for found in discovery.providers:
-        provider = instantiate(found.cls, Path(), dict(os.environ))
-        models = tuple(provider.models())
+        provider = instantiate(found.cls, Path(home) / found.cls.info.name if home else Path(), dict(os.environ))
+        models = (*provider.models(), *(provider.local() if home else ()))
         yield Description(
             api=found.cls.api,
             plugin=plugin,
@@ -114,6 +115,7 @@ def describe(plugin: str) -> Iterator[Description]:
             aliases=dict(provider.aliases),
             openai_voices=dict(provider.openai_voices),
             sources=discovery.sources,
+            artifacts={model.id: provider.artifacts(model) for model in models} if home else {},
             options_schema=schema_of(found.cls.Options),
             request_options_schema=schema_of(found.cls.RequestOptions),
         )

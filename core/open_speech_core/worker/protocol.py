@@ -6,7 +6,7 @@ frame         from       meaning
 hello         worker     first frame; another protocol major is refused by the server
 describe      server     say what the plugin's providers are (items, then done)
 load          server     make the engine (progress, then ready or failed)
-download      server     fetch weights (progress, then done or failed)
+download      server     fetch weights (progress, an item of artifacts, then done or failed)
 call          server     run a generator call; one credit lets out one item
 open          server     open a session (done or failed)
 feed, flush   server     give samples, or ask for the tail: items, then done. Lock-step: no credits
@@ -53,6 +53,8 @@ class Hello(FrameBase, frozen=True, kw_only=True):
 class Describe(FrameBase, frozen=True, kw_only=True):
     call: CallId
     plugin: str
+    home: str = ""
+    """Folder in which each provider keeps its files in a folder of its name; empty: none are looked for."""
 
 
 class Load(FrameBase, frozen=True, kw_only=True):

@@ -163,7 +163,7 @@ class Runner:
         self._send(p.Failed(call=call, error=_info(error), engine_ms=engine_ms))
 
     def _describe(self, frame: p.Describe) -> None:
-        for description in describe(frame.plugin):
+        for description in describe(frame.plugin, frame.home):
             self._send(p.ItemFrame(call=frame.call, item=description))
         self._send(p.Done(call=frame.call))
 
@@ -193,7 +193,8 @@ class Runner:
         )
 
     def _download(self, frame: p.Download, context: Context) -> None:
-        make_provider(frame.engine).download(frame.engine.load.model, context)
+        there = make_provider(frame.engine).download(frame.engine.load.model, context)
+        self._send(p.ItemFrame(call=frame.call, item=there))
         self._send(p.Done(call=frame.call))
 
     def _run_call(self, call: int, request: Request, context: Context, credits: _Credits) -> None:
