@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_speech_api.runtime.ahead import ahead
+from open_speech_api.runtime.ahead import Ahead
 
 
 class Source:
@@ -35,7 +36,7 @@ class Source:
 @given(count=st.integers(0, 30), room=st.integers(1, 5))
 def test_all_items_come_in_order(count: int, room: int) -> None:
     async def run() -> list[int]:
-        async with ahead(Source(count).items(), room) as items:
+        async with aclosing(Ahead(Source(count).items(), room)) as items:
             return [item async for item in items]
 
     assert asyncio.run(run()) == list(range(count))
@@ -45,7 +46,7 @@ def test_a_failure_comes_after_what_was_made_before_it() -> None:
     got: list[int] = []
 
     async def run() -> None:
-        async with ahead(Source(5, fails_at=3).items(), 10) as items:
+        async with aclosing(Ahead(Source(5, fails_at=3).items(), 10)) as items:
             async for item in items:
                 got.append(item)
 
@@ -58,7 +59,7 @@ def test_it_reads_ahead_and_no_further_than_there_is_room() -> None:
     source = Source(100)
 
     async def run() -> None:
-        async with ahead(source.items(), 3) as items:
+        async with aclosing(Ahead(source.items(), 3)) as items:
             assert await anext(items) == 0
             for _ in range(20):
                 await asyncio.sleep(0)
@@ -73,7 +74,7 @@ def test_it_begins_before_anyone_takes() -> None:
     source = Source(100)
 
     async def run() -> None:
-        async with ahead(source.items(), 2):
+        async with aclosing(Ahead(source.items(), 2)):
             await asyncio.sleep(0.01)
 
     asyncio.run(run())
@@ -85,7 +86,7 @@ def test_closing_early_closes_the_source() -> None:
     source = Source(100)
 
     async def run() -> None:
-        async with ahead(source.items(), 2) as items:
+        async with aclosing(Ahead(source.items(), 2)) as items:
             await anext(items)
 
     asyncio.run(run())
@@ -103,7 +104,7 @@ def test_cancelling_the_consumer_closes_the_source() -> None:
             closed.set()
 
     async def consume() -> None:
-        async with ahead(slow(), 2) as items:
+        async with aclosing(Ahead(slow(), 2)) as items:
             async for _ in items:
                 pass
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_speech_api.runtime.text import FIRST_PIECE_CHARS, JOINED_CHARS, PIECE_CHARS, pieces
+from open_speech_api.runtime.text import FIRST_PIECE_CHARS, PIECE_CHARS, pieces
 
 WORDS = st.lists(st.sampled_from(["one,", "two.", "three!", "Mr.", "a", "x" * 30, "\n", "—", "。", "4.5", "??"]))
 
@@ -14,34 +14,15 @@ def spoken(text: str) -> str:
     return "".join(character for character in text if character.isalnum())
 
 
-@given(words=WORDS, joined=st.booleans())
-def test_nothing_that_can_be_spoken_is_lost(words: list[str], joined: bool) -> None:
+@given(words=WORDS)
+def test_nothing_that_can_be_spoken_is_lost(words: list[str]) -> None:
     text = " ".join(words)
-    assert spoken(" ".join(pieces(text, joined=joined))) == spoken(text)
-
-
-@given(words=WORDS, joined=st.booleans())
-def test_no_piece_is_long(words: list[str], joined: bool) -> None:
-    assert all(0 < len(piece) <= PIECE_CHARS for piece in pieces(" ".join(words), joined=joined))
+    assert spoken(" ".join(pieces(text))) == spoken(text)
 
 
 @given(words=WORDS)
-def test_joining_keeps_the_first_piece_and_never_splits(words: list[str]) -> None:
-    text = " ".join(words)
-    apart, together = pieces(text), pieces(text, joined=True)
-    assert together[:1] == apart[:1]
-    assert len(together) <= len(apart)
-    for piece in together[1:]:
-        assert len(piece) <= JOINED_CHARS or piece in apart
-
-
-def test_short_sentences_go_together_after_the_first() -> None:
-    text = "I came. I saw. I won. " + "And then I went home again, slowly. " * 8
-    together = pieces(text, joined=True)
-    assert together[0] == "I came."
-    assert together[1].startswith("I saw. I won. And then")
-    assert len(together) == 3
-    assert pieces(text)[:3] == ["I came.", "I saw.", "I won."]
+def test_no_piece_is_long(words: list[str]) -> None:
+    assert all(0 < len(piece) <= PIECE_CHARS for piece in pieces(" ".join(words)))
 
 
 def test_a_long_first_sentence_is_cut_at_a_clause() -> None:

@@ -85,7 +85,7 @@ def _plan(services: Services, fields: SpeechFields, sent: Mapping[str, Any], *, 
     return SpeechPlan(
         resolved=resolved,
         target=services.targets.engine(resolved),
-        pieces=split_text(resolved, fields.input, fields.language),
+        pieces=split_text(fields.input, fields.language),
         voice=services.registry.voice(resolved, fields.voice_name, tts.voice),
         language=fields.language,
         speed=speed,

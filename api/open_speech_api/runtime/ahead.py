@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, suppress
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -16,32 +16,35 @@ class _Made(Struct, Generic[T], frozen=True):
     item: T
 
 
-@asynccontextmanager
-async def ahead(items: AsyncGenerator[T, None], room: int) -> AsyncIterator[AsyncIterator[T]]:
-    """Make ``items`` from now on, up to ``room`` beyond what was taken; give them in order. Leaving closes them."""
-    queue: asyncio.Queue[_Made[T] | BaseException | None] = asyncio.Queue(room)
-    making = asyncio.create_task(_make(items, queue))
-    try:
-        yield _take(queue)
-    finally:
-        making.cancel()
+class Ahead(AsyncIterator[T]):
+    """Makes ``items`` from now on, up to ``room`` beyond what was taken; gives them in order.
+
+    To be closed, which closes ``items``; a failure is raised to who takes, after what was made before it.
+    """
+
+    def __init__(self, items: AsyncGenerator[T, None], room: int) -> None:
+        self._queue: asyncio.Queue[_Made[T] | BaseException | None] = asyncio.Queue(room)
+        self._making = asyncio.create_task(self._make(items))
+
+    async def __anext__(self) -> T:
+        found = await self._queue.get()
+        if isinstance(found, _Made):
+            return found.item
+        # Whoever asks again is told the same.
+        self._queue.put_nowait(found)
+        raise found or StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self._making.cancel()
         with suppress(asyncio.CancelledError):
-            await making
+            await self._making
 
-
-async def _take(queue: asyncio.Queue[_Made[T] | BaseException | None]) -> AsyncIterator[T]:
-    while (found := await queue.get()) is not None:
-        if isinstance(found, BaseException):
-            raise found
-        yield found.item
-
-
-async def _make(items: AsyncGenerator[T, None], queue: asyncio.Queue[_Made[T] | BaseException | None]) -> None:
-    try:
-        async with aclosing(items):
-            async for item in items:
-                await queue.put(_Made(item))
-    except Exception as error:  # fence: background task; whoever reads raises it
-        await queue.put(error)
-    else:
-        await queue.put(None)
+    async def _make(self, items: AsyncGenerator[T, None]) -> None:
+        try:
+            async with aclosing(items):
+                async for item in items:
+                    await self._queue.put(_Made(item))
+        except Exception as error:  # fence: background task; whoever reads raises it
+            await self._queue.put(error)
+        else:
+            await self._queue.put(None)

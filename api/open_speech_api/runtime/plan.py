@@ -118,7 +118,6 @@ def request_options(
     return options, tuple(ignored_fields(own, others, fields))
 
 
-def split_text(resolved: Resolved, text: str, language: str | None) -> tuple[str, ...]:
-    """Cut a text into the pieces that are spoken: an engine that streams by itself gets longer ones."""
-    primary = (language or "en").partition("-")[0].lower()
-    return tuple(pieces(text, primary, joined=resolved.provider.capabilities.streaming))
+def split_text(text: str, language: str | None) -> tuple[str, ...]:
+    """Cut a text into the pieces that are spoken."""
+    return tuple(pieces(text, (language or "en").partition("-")[0].lower()))

@@ -181,8 +181,20 @@ class Ticket:
         finally:
             self._fleet.release(replica, time.monotonic() - since, alone=alone)
 
-    async def run(self, request: Request, *, credit: int = CREDIT_ITEMS) -> AsyncGenerator[Item, None]:
+    def spare(self) -> bool:
+        """Say whether a further call would begin at once and take nobody's turn."""
+        return self._fleet.spare()
+
+    def widen(self) -> None:
+        """Start a further replica, if there may be one, for calls side by side."""
+        self._fleet.widen()
+
+    async def run(
+        self, request: Request, *, credit: int = CREDIT_ITEMS, spent: Spent | None = None
+    ) -> AsyncGenerator[Item, None]:
         """Run one call under one lease; tried again once when another call's fault ended it before it sent anything.
+
+        ``spent`` is where the engine's time goes, for calls side by side; else the ticket's own.
 
         Whose fault it was nobody knows: those who try again do so one after another, so that one of them alone fails.
         """
@@ -192,7 +204,7 @@ class Ticket:
             try:
                 async with (
                     self.lease(alone=retried) as worker,
-                    aclosing(worker.call(request, self.spent, credit=credit)) as items,
+                    aclosing(worker.call(request, spent or self.spent, credit=credit)) as items,
                 ):
                     async for item in items:
                         sent = True

@@ -1,13 +1,15 @@
-"""Text to speech: piece by piece through one engine and one encoder."""
+"""Text to speech: pieces through the engines that are free, in order through one encoder."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from open_speech_core.types import Chunk, EncodeConfig, Samples, SynthesizeRequest
 
-from .ahead import ahead
+from .ahead import Ahead
 from .fleet import Target
 from .plan import SpeechPlan
 from .pool import Pool, Ticket
@@ -16,6 +18,24 @@ from .worker import Spent
 BYTES_PER_SAMPLE = 4
 READ_AHEAD_ITEMS = 4
 """The engine goes on while the encoder works, by this many items of at most a second."""
+PIECE_ITEMS = 64
+"""A piece is shorter, so that its engine is free when it is made, however slowly it is taken."""
+PIECES_AHEAD = 7
+"""Most pieces that are made, or wait to be taken, beside the one that is sent."""
+
+
+class Spoken:
+    """A piece that is being made, and the engine's time it took so far."""
+
+    def __init__(self, ticket: Ticket, request: SynthesizeRequest) -> None:
+        self.spent = Spent()
+        self.samples = Ahead(self._make(ticket, request), PIECE_ITEMS)
+
+    async def _make(self, ticket: Ticket, request: SynthesizeRequest) -> AsyncGenerator[Samples, None]:
+        async with aclosing(ticket.run(request, spent=self.spent)) as items:
+            async for item in items:
+                if isinstance(item, Samples):
+                    yield item
 
 
 class Speech:
@@ -41,7 +61,7 @@ class Speech:
             self._pool.ticket(self._media, caller=self._caller, live=self._live) as media,
         ):
             # The engine does not wait for the encoder.
-            async with ahead(self._samples(ticket), READ_AHEAD_ITEMS) as made, media.lease() as encoder:
+            async with aclosing(Ahead(self._samples(ticket), READ_AHEAD_ITEMS)) as made, media.lease() as encoder:
                 session = await encoder.open(EncodeConfig(format=plan.format, rate=plan.rate, streamed=plan.streamed))
                 try:
                     async for samples in made:
@@ -57,18 +77,38 @@ class Speech:
                     session.close()
 
     async def _samples(self, ticket: Ticket) -> AsyncGenerator[Samples, None]:
-        """Give what the engine makes of one piece after another."""
+        """Give what the engine makes of one piece after another; several are made at once while replicas are idle."""
+        pieces, running = deque(self._plan.pieces), deque[Spoken]()
+        if len(pieces) > 1:
+            ticket.widen()
+        try:
+            while pieces or running:
+                await self._begin(ticket, pieces, running)
+                current, before_ms = running[0], self.spent.engine_ms
+                async for item in current.samples:
+                    self.spent.engine_ms = before_ms + current.spent.engine_ms
+                    yield item
+                    await self._begin(ticket, pieces, running)
+                self.spent.engine_ms = before_ms + current.spent.engine_ms
+                await running.popleft().samples.aclose()
+        finally:
+            for spoken in running:
+                await spoken.samples.aclose()
+
+    async def _begin(self, ticket: Ticket, pieces: deque[str], running: deque[Spoken]) -> None:
+        """Begin the next piece, and more where that takes nobody's turn."""
+        while pieces and (not running or (len(running) <= PIECES_AHEAD and ticket.spare())):
+            running.append(Spoken(ticket, self._request(pieces.popleft())))
+            # It takes its lease before we look for another free replica.
+            await asyncio.sleep(0)
+
+    def _request(self, piece: str) -> SynthesizeRequest:
         plan = self._plan
-        for piece in plan.pieces:
-            request = SynthesizeRequest(
-                text=piece,
-                voice=plan.voice,
-                language=plan.language,
-                speed=plan.speed,
-                instructions=plan.instructions,
-                options=plan.options,
-            )
-            async with aclosing(ticket.run(request)) as items:
-                async for item in items:
-                    if isinstance(item, Samples):
-                        yield item
+        return SynthesizeRequest(
+            text=piece,
+            voice=plan.voice,
+            language=plan.language,
+            speed=plan.speed,
+            instructions=plan.instructions,
+            options=plan.options,
+        )

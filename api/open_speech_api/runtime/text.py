@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import sentencex
 
@@ -11,39 +11,21 @@ FIRST_PIECE_CHARS = 120
 """A longer first sentence is cut at a clause, so that something is heard soon."""
 PIECE_CHARS = 400
 """Longer sentences are cut, so that no step is long and a cancel is seen."""
-JOINED_CHARS = 200
-"""Sentences after the first go together up to this to an engine that streams: it loses no time between them."""
 CLAUSE_CHARS = 40
 """No clause shorter than this is cut off."""
 
 _CLAUSE = re.compile(r"[,;:\u2013\u2014\u3001\uff0c\uff1b](?=\s|$)|[\u3001\uff0c\uff1b]")
 
 
-def pieces(text: str, language: str | None = None, *, joined: bool = False) -> list[str]:
-    """Split ``text`` into sentences, long ones at clauses; nothing that can be spoken is dropped.
-
-    With ``joined``, short sentences after the first are put together.
-    """
+def pieces(text: str, language: str | None = None) -> list[str]:
+    """Split ``text`` into sentences, long ones at clauses; nothing that can be spoken is dropped."""
     found: list[str] = []
     for sentence in _sentences(language or "en", text):
         rest = " ".join(sentence.split())
         while rest:
             piece, rest = _cut(rest, PIECE_CHARS if found else FIRST_PIECE_CHARS)
             found.append(piece)
-    spoken = [piece for piece in found if any(character.isalnum() for character in piece)] or found[:1]
-    return [*spoken[:1], *_joined(spoken[1:])] if joined else spoken
-
-
-def _joined(sentences: list[str]) -> Iterator[str]:
-    together = ""
-    for sentence in sentences:
-        longer = f"{together} {sentence}".lstrip()
-        if together and len(longer) > JOINED_CHARS:
-            yield together
-            longer = sentence
-        together = longer
-    if together:
-        yield together
+    return [piece for piece in found if any(character.isalnum() for character in piece)] or found[:1]
 
 
 def _sentences(language: str, text: str) -> list[str]:
