@@ -30,6 +30,7 @@ def measure(stage: Stage) -> Iterator[Result]:
         stage.warm(server)
         full = stack.enter_context(stage.client(server))
         yield from _transcription(stage, hearing, clients, full)
+        yield from _minute(stage, hearing, clients[1])
         yield from _speech(stage, speaking, clients)
 
 
@@ -76,6 +77,17 @@ def _transcription(stage: Stage, choice: Choice, clients: Mapping[int, Client], 
     yield _ratio(
         "transcription 11 s, threads equal, raw without VAD", taken, ("equal", "raw without VAD"), None, strict
     )
+
+
+def _minute(stage: Stage, choice: Choice, default: Client) -> Iterator[Result]:
+    clip, upload = str(stage.clips.minute), Upload.of(stage.clips.minute)
+    with raw("whisper", choice.threads) as library:
+        taken = take_turns(
+            {"raw": lambda: library.call(clip), "default": lambda: default.transcribe(upload).total_s},
+            stage.rounds(20, 2),
+        )
+    notes = ["the server makes spans side by side on replicas of one thread", _medians(taken)]
+    yield _ratio("transcription 60 s, one thread a replica", taken, ("default", "raw"), None, notes)
 
 
 def _speech(stage: Stage, choice: Choice, clients: Mapping[int, Client]) -> Iterator[Result]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import functools
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from open_speech_core.types import Chunk, EncodeConfig, Samples, SynthesizeRequest
 
+from .abreast import Abreast, Jobs
 from .ahead import Ahead
 from .fleet import Target
 from .plan import SpeechPlan
@@ -20,22 +21,6 @@ READ_AHEAD_ITEMS = 4
 """The engine goes on while the encoder works, by this many items of at most a second."""
 PIECE_ITEMS = 64
 """A piece is shorter, so that its engine is free when it is made, however slowly it is taken."""
-PIECES_AHEAD = 7
-"""Most pieces that are made, or wait to be taken, beside the one that is sent."""
-
-
-class Spoken:
-    """A piece that is being made, and the engine's time it took so far."""
-
-    def __init__(self, ticket: Ticket, request: SynthesizeRequest) -> None:
-        self.spent = Spent()
-        self.samples = Ahead(self._make(ticket, request), PIECE_ITEMS)
-
-    async def _make(self, ticket: Ticket, request: SynthesizeRequest) -> AsyncGenerator[Samples, None]:
-        async with aclosing(ticket.run(request, spent=self.spent)) as items:
-            async for item in items:
-                if isinstance(item, Samples):
-                    yield item
 
 
 class Speech:
@@ -77,34 +62,18 @@ class Speech:
                     session.close()
 
     async def _samples(self, ticket: Ticket) -> AsyncGenerator[Samples, None]:
-        """Give what the engine makes of one piece after another; several are made at once while replicas are idle."""
-        pieces, running = deque(self._plan.pieces), deque[Spoken]()
-        if len(pieces) > 1:
-            ticket.widen()
-        try:
-            while pieces or running:
-                await self._begin(ticket, pieces, running)
-                current, before_ms = running[0], self.spent.engine_ms
-                async for item in current.samples:
-                    self.spent.engine_ms = before_ms + current.spent.engine_ms
-                    yield item
-                    await self._begin(ticket, pieces, running)
-                self.spent.engine_ms = before_ms + current.spent.engine_ms
-                await running.popleft().samples.aclose()
-        finally:
-            for spoken in running:
-                await spoken.samples.aclose()
+        """Give what the engine makes, piece after piece."""
+        pieces: Jobs[str] = asyncio.Queue()
+        for piece in (*self._plan.pieces, None):
+            pieces.put_nowait(piece)
+        abreast = Abreast(ticket, pieces, functools.partial(self._speak, ticket), room=PIECE_ITEMS)
+        async with aclosing(abreast.items()) as samples:
+            async for each in samples:
+                yield each
 
-    async def _begin(self, ticket: Ticket, pieces: deque[str], running: deque[Spoken]) -> None:
-        """Begin the next piece, and more where that takes nobody's turn."""
-        while pieces and (not running or (len(running) <= PIECES_AHEAD and ticket.spare())):
-            running.append(Spoken(ticket, self._request(pieces.popleft())))
-            # It takes its lease before we look for another free replica.
-            await asyncio.sleep(0)
-
-    def _request(self, piece: str) -> SynthesizeRequest:
+    async def _speak(self, ticket: Ticket, piece: str, spent: Spent) -> AsyncGenerator[Samples, None]:
         plan = self._plan
-        return SynthesizeRequest(
+        request = SynthesizeRequest(
             text=piece,
             voice=plan.voice,
             language=plan.language,
@@ -112,3 +81,7 @@ class Speech:
             instructions=plan.instructions,
             options=plan.options,
         )
+        async with aclosing(ticket.run(request, spent=spent)) as items:
+            async for item in items:
+                if isinstance(item, Samples):
+                    yield item

@@ -1,8 +1,9 @@
-"""Speech to text: decode beside recognise, span by span."""
+"""Speech to text: decode beside recognise, spans on the engines that are free."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -22,10 +23,14 @@ from open_speech_core.types import (
     Word,
 )
 
+from .abreast import Abreast, Jobs
 from .fleet import Target
 from .plan import TranscriptionPlan
 from .pool import Pool, Ticket
 from .worker import UNLIMITED_ITEMS, Spent
+
+SPAN_SEGMENTS = 1024
+"""A span has far fewer, so that its engine is free when it is recognised, however slowly they are taken."""
 
 
 class Upload(Struct, frozen=True, kw_only=True):
@@ -63,37 +68,41 @@ class Transcription:
 
         Closing this generator frees the engine within one step. Raises any error of the tree.
         """
-        spans: asyncio.Queue[Span | Decoded | BaseException] = asyncio.Queue()
+        spans: Jobs[Span] = asyncio.Queue()
         with self._pool.ticket(self._plan.target, caller=self._caller, live=self._live, spent=self.spent) as ticket:
             ticket.prepare()
             decoding = asyncio.create_task(self._decode(spans))
+            recognise = functools.partial(self._recognise, ticket)
+            # The first span says which language the others are in.
+            abreast = Abreast(ticket, spans, recognise, room=SPAN_SEGMENTS, may_widen=lambda: self.language is not None)
             try:
-                while isinstance(found := await spans.get(), Span):
-                    async with aclosing(self._recognise(ticket, found)) as segments:
-                        async for segment in segments:
-                            yield segment
-                if isinstance(found, BaseException):
-                    raise found
-                self.duration_s = found.duration_s
+                async with aclosing(abreast.items()) as segments:
+                    async for segment in segments:
+                        yield segment
+                self.duration_s = (await decoding).duration_s
             finally:
                 decoding.cancel()
-                with suppress(asyncio.CancelledError):
+                with suppress(asyncio.CancelledError, Exception):
                     await decoding
 
-    async def _decode(self, spans: asyncio.Queue[Span | Decoded | BaseException]) -> None:
-        """Put spans as they are found, then how it ended."""
+    async def _decode(self, spans: Jobs[Span]) -> Decoded:
+        """Put spans as they are found. Raises any error of the tree."""
         spent = Spent()
         try:
             with self._pool.ticket(self._media, caller=self._caller, live=self._live, spent=spent) as ticket:
                 async with aclosing(ticket.run(self._request(), credit=UNLIMITED_ITEMS)) as items:
                     async for item in items:
                         self.spent.decode_ms = spent.engine_ms
-                        if isinstance(item, Span | Decoded):
-                            spans.put_nowait(item)
-        except Exception as error:  # fence: background task; whoever reads the queue raises it
-            spans.put_nowait(error)
-        else:
-            spans.put_nowait(ProtocolError("a decode ended without saying so"))
+                        match item:
+                            case Span():
+                                spans.put_nowait(item)
+                            case Decoded():
+                                return item
+                            case _:
+                                continue
+            raise ProtocolError("a decode ended without saying so")
+        finally:
+            spans.put_nowait(None)
 
     def _request(self) -> DecodeRequest:
         plan, model = self._plan, self._plan.resolved.model
@@ -113,7 +122,7 @@ class Transcription:
     def _decoded(self) -> Path:
         return self._upload.folder / "decoded.f32"
 
-    async def _recognise(self, ticket: Ticket, span: Span) -> AsyncGenerator[Segment, None]:
+    async def _recognise(self, ticket: Ticket, span: Span, spent: Spent) -> AsyncGenerator[Segment, None]:
         plan, rate = self._plan, self._plan.resolved.model.rate
         request = TranscribeRequest(
             audio=MappedFile(path=str(self._decoded), offset=span.offset, frames=span.frames, rate=rate),
@@ -125,7 +134,7 @@ class Transcription:
             logprobs=plan.logprobs,
             options=plan.options,
         )
-        async with aclosing(ticket.run(request)) as items:
+        async with aclosing(ticket.run(request, spent=spent)) as items:
             async for item in items:
                 match item:
                     case Info(language=language):
