@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_speech_api.runtime.abreast import MOST_AHEAD, Abreast, Jobs
+from open_speech_api.runtime.abreast import MOST_AHEAD, Abreast
 from open_speech_api.runtime.pool import Ticket
 from open_speech_api.runtime.worker import Spent
 
@@ -44,15 +44,12 @@ class Lanes:
             self.at_once -= 1
             self.closed.append(job)
 
-    def abreast(self, jobs: Jobs[int], may_widen: Callable[[], bool] = lambda: True) -> Abreast[int, tuple[int, int]]:
-        return Abreast(cast("Ticket", self), jobs, self.run, room=8, may_widen=may_widen)
-
-
-def queue(count: int) -> Jobs[int]:
-    jobs: Jobs[int] = asyncio.Queue()
-    for job in (*range(1, count + 1), None):
-        jobs.put_nowait(job)
-    return jobs
+    def abreast(self, count: int, may_widen: Callable[[], bool] = lambda: True) -> Abreast[int, tuple[int, int]]:
+        """Give jobs 1 to ``count``."""
+        abreast = Abreast(cast("Ticket", self), self.run, room=8, may_widen=may_widen)
+        abreast.put(*range(1, count + 1))
+        abreast.end()
+        return abreast
 
 
 def run(work: Callable[[], Any]) -> Any:
@@ -64,7 +61,7 @@ def test_items_come_in_order_and_lanes_bound_what_runs(count: int, lanes: int) -
     there = Lanes(lanes)
 
     async def work() -> list[tuple[int, int]]:
-        return [item async for item in there.abreast(queue(count)).items()]
+        return [item async for item in there.abreast(count).items()]
 
     expected = [(job, number) for job in range(1, count + 1) for number in range(job % 4)]
     assert run(work) == expected
@@ -75,21 +72,21 @@ def test_items_come_in_order_and_lanes_bound_what_runs(count: int, lanes: int) -
 
 def test_idle_lanes_are_used() -> None:
     there = Lanes(3)
-    run(lambda: _all(there.abreast(queue(9))))
+    run(lambda: _all(there, 9))
     assert there.most == 3
 
 
 def test_one_job_asks_for_no_further_replica() -> None:
     there = Lanes(1)
-    run(lambda: _all(there.abreast(queue(1))))
+    run(lambda: _all(there, 1))
     assert there.widened == 0
-    run(lambda: _all(there.abreast(queue(2))))
+    run(lambda: _all(there, 2))
     assert there.widened > 0
 
 
 def test_nothing_runs_ahead_until_it_may() -> None:
     there = Lanes(3)
-    run(lambda: _all(there.abreast(queue(9), may_widen=lambda: False)))
+    run(lambda: _all(there, 9, lambda: False))
     assert there.most == 1
     assert there.widened == 0
 
@@ -98,7 +95,7 @@ def test_what_is_not_taken_bounds_what_is_made() -> None:
     there = Lanes(100)
 
     async def work() -> None:
-        items = there.abreast(queue(50)).items()
+        items = there.abreast(50).items()
         await anext(items)
         await asyncio.sleep(0.05)
         assert len(there.closed) + there.at_once <= MOST_AHEAD + 2
@@ -119,7 +116,10 @@ def test_a_job_that_fails_is_raised_in_its_turn_and_the_others_are_closed() -> N
             yield item
 
     async def work() -> None:
-        async for item in Abreast(cast("Ticket", there), queue(9), failing, room=8).items():
+        abreast = Abreast(cast("Ticket", there), failing, room=8)
+        abreast.put(*range(1, 10))
+        abreast.end()
+        async for item in abreast.items():
             got.append(item)
 
     with pytest.raises(ValueError, match="third"):
@@ -127,5 +127,27 @@ def test_a_job_that_fails_is_raised_in_its_turn_and_the_others_are_closed() -> N
     assert got == [(1, 0), (2, 0), (2, 1)]
 
 
-async def _all(abreast: Abreast[int, tuple[int, int]]) -> list[tuple[int, int]]:
-    return [item async for item in abreast.items()]
+def test_a_job_that_comes_while_another_runs_begins_at_once() -> None:
+    there = Lanes(2)
+
+    async def work() -> None:
+        abreast = Abreast(cast("Ticket", there), there.run, room=8)
+        abreast.put(5)
+        items = abreast.items()
+        taking = asyncio.create_task(anext(items))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert there.at_once == 1
+        abreast.put(8)
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert there.at_once == 2
+        await taking
+        await items.aclose()
+
+    run(work)
+    assert there.at_once == 0
+
+
+async def _all(there: Lanes, count: int, may_widen: Callable[[], bool] = lambda: True) -> list[tuple[int, int]]:
+    return [item async for item in there.abreast(count, may_widen).items()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 from .ahead import Ahead
 from .pool import Ticket
@@ -14,85 +14,95 @@ from .worker import Spent
 Job = TypeVar("Job")
 T = TypeVar("T")
 
-Jobs: TypeAlias = "asyncio.Queue[Job | None]"
-"""What is to be done, in order; None after the last."""
-
 MOST_AHEAD = 7
 """Calls that are made, or wait to be taken, beside the one whose items are given."""
 
 
 class Abreast(Generic[Job, T]):
-    """Runs ``jobs`` by ``run``. A further job begins early only where that takes nobody's turn.
+    """Runs the jobs that are put into it. A further one begins early only where that takes nobody's turn.
 
-    The engine's time of each is added to the ticket's in the order of the jobs.
+    The engine's time of each is added to the ticket's in the order of the jobs. ``room`` items of each may wait to
+    be taken, so that its engine is free when it is made.
     """
 
     def __init__(
         self,
         ticket: Ticket,
-        jobs: Jobs[Job],
         run: Callable[[Job, Spent], AsyncGenerator[T, None]],
         *,
         room: int,
         may_widen: Callable[[], bool] = lambda: True,
     ) -> None:
         self._ticket = ticket
-        self._jobs = jobs
         self._run = run
         self._room = room
         self._may_widen = may_widen
+        self._jobs: deque[Job] = deque()
         self._running: deque[_Running[T]] = deque()
-        self._next: Job | None = None
         self._ended = False
+        self._leasing = False
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def put(self, *jobs: Job) -> None:
+        """Add jobs behind the others."""
+        self._jobs.extend(jobs)
+        self._changed.set()
+        self._begin_more()
+
+    def end(self) -> None:
+        """Say that no job will follow."""
+        self._ended = True
+        self._changed.set()
 
     async def items(self) -> AsyncGenerator[T, None]:
-        """Give what the jobs make. ``room`` items of each may wait, so that its engine is free when it is made."""
+        """Give what the jobs make, to the end of the last; closing this closes them all."""
         spent = self._ticket.spent
         try:
-            while await self._begin_first():
+            while await self._first():
                 current, before_ms = self._running[0], spent.engine_ms
-                await self._begin_more()
                 async for item in current.items:
                     spent.engine_ms = before_ms + current.spent.engine_ms
                     yield item
-                    await self._begin_more()
+                    self._begin_more()
                 spent.engine_ms = before_ms + current.spent.engine_ms
                 await self._running.popleft().items.aclose()
         finally:
+            self._jobs.clear()
             for running in self._running:
                 await running.items.aclose()
 
-    async def _begin_first(self) -> bool:
-        """Begin the next job if none runs. False when there is none."""
-        if not self._running and (job := self._at_hand() or await self._wait()) is not None:
-            self._begin(job)
-        return bool(self._running)
+    async def _first(self) -> bool:
+        """Begin the next job if none runs, waiting for one. False when none will come."""
+        while not self._running:
+            if self._jobs:
+                self._begin()
+            elif self._ended:
+                return False
+            else:
+                self._changed.clear()
+                await self._changed.wait()
+        return True
 
-    async def _begin_more(self) -> None:
-        """Begin jobs that are at hand, while replicas are idle; ask for one more replica."""
-        while len(self._running) <= MOST_AHEAD and self._may_widen() and (job := self._at_hand()) is not None:
-            # The last job begun takes its lease before we look for another free replica.
-            await asyncio.sleep(0)
-            if not self._ticket.spare():
-                self._ticket.widen()
-                return
-            self._begin(job)
+    def _begin(self) -> None:
+        self._running.append(_Running(self._run, self._jobs.popleft(), self._room))
+        # It takes its lease before we look for another idle replica.
+        self._leasing = True
+        self._loop.call_soon(self._leased)
 
-    def _begin(self, job: Job) -> None:
-        self._next = None
-        self._running.append(_Running(self._run, job, self._room))
+    def _leased(self) -> None:
+        self._leasing = False
+        self._begin_more()
 
-    def _at_hand(self) -> Job | None:
-        if self._next is None and not self._ended and not self._jobs.empty():
-            self._next = self._jobs.get_nowait()
-            self._ended = self._next is None
-        return self._next
-
-    async def _wait(self) -> Job | None:
-        if not self._ended:
-            self._next = await self._jobs.get()
-            self._ended = self._next is None
-        return self._next
+    def _begin_more(self) -> None:
+        """Begin jobs while replicas are idle; ask for one more replica when they are not."""
+        within = 0 < len(self._running) <= MOST_AHEAD
+        if self._leasing or not self._jobs or not within or not self._may_widen():
+            return
+        if self._ticket.spare():
+            self._begin()
+        else:
+            self._ticket.widen()
 
 
 class _Running(Generic[T]):

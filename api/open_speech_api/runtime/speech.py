@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from open_speech_core.types import Chunk, EncodeConfig, Samples, SynthesizeRequest
 
-from .abreast import Abreast, Jobs
+from .abreast import Abreast
 from .ahead import Ahead
 from .fleet import Target
 from .plan import SpeechPlan
@@ -63,10 +62,9 @@ class Speech:
 
     async def _samples(self, ticket: Ticket) -> AsyncGenerator[Samples, None]:
         """Give what the engine makes, piece after piece."""
-        pieces: Jobs[str] = asyncio.Queue()
-        for piece in (*self._plan.pieces, None):
-            pieces.put_nowait(piece)
-        abreast = Abreast(ticket, pieces, functools.partial(self._speak, ticket), room=PIECE_ITEMS)
+        abreast = Abreast(ticket, functools.partial(self._speak, ticket), room=PIECE_ITEMS)
+        abreast.put(*self._plan.pieces)
+        abreast.end()
         async with aclosing(abreast.items()) as samples:
             async for each in samples:
                 yield each

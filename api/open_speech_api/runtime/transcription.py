@@ -23,7 +23,7 @@ from open_speech_core.types import (
     Word,
 )
 
-from .abreast import Abreast, Jobs
+from .abreast import Abreast
 from .fleet import Target
 from .plan import TranscriptionPlan
 from .pool import Pool, Ticket
@@ -68,24 +68,24 @@ class Transcription:
 
         Closing this generator frees the engine within one step. Raises any error of the tree.
         """
-        spans: Jobs[Span] = asyncio.Queue()
         with self._pool.ticket(self._plan.target, caller=self._caller, live=self._live, spent=self.spent) as ticket:
             ticket.prepare()
-            decoding = asyncio.create_task(self._decode(spans))
             recognise = functools.partial(self._recognise, ticket)
             # The first span says which language the others are in.
-            abreast = Abreast(ticket, spans, recognise, room=SPAN_SEGMENTS, may_widen=lambda: self.language is not None)
+            spans = Abreast(ticket, recognise, room=SPAN_SEGMENTS, may_widen=lambda: self.language is not None)
+            decoding = asyncio.create_task(self._decode(spans))
             try:
-                async with aclosing(abreast.items()) as segments:
-                    async for segment in segments:
-                        yield segment
+                async with aclosing(spans.items()) as items:
+                    async for item in items:
+                        if isinstance(item, Segment):
+                            yield item
                 self.duration_s = (await decoding).duration_s
             finally:
                 decoding.cancel()
                 with suppress(asyncio.CancelledError, Exception):
                     await decoding
 
-    async def _decode(self, spans: Jobs[Span]) -> Decoded:
+    async def _decode(self, spans: Abreast[Span, Info | Segment]) -> Decoded:
         """Put spans as they are found. Raises any error of the tree."""
         spent = Spent()
         try:
@@ -95,14 +95,14 @@ class Transcription:
                         self.spent.decode_ms = spent.engine_ms
                         match item:
                             case Span():
-                                spans.put_nowait(item)
+                                spans.put(item)
                             case Decoded():
                                 return item
                             case _:
                                 continue
             raise ProtocolError("a decode ended without saying so")
         finally:
-            spans.put_nowait(None)
+            spans.end()
 
     def _request(self) -> DecodeRequest:
         plan, model = self._plan, self._plan.resolved.model
@@ -122,7 +122,8 @@ class Transcription:
     def _decoded(self) -> Path:
         return self._upload.folder / "decoded.f32"
 
-    async def _recognise(self, ticket: Ticket, span: Span, spent: Spent) -> AsyncGenerator[Segment, None]:
+    async def _recognise(self, ticket: Ticket, span: Span, spent: Spent) -> AsyncGenerator[Info | Segment, None]:
+        """Give segments in the file's time; before them what was heard, upon which other spans may begin."""
         plan, rate = self._plan, self._plan.resolved.model.rate
         request = TranscribeRequest(
             audio=MappedFile(path=str(self._decoded), offset=span.offset, frames=span.frames, rate=rate),
@@ -139,6 +140,7 @@ class Transcription:
                 match item:
                     case Info(language=language):
                         self.language = self.language or language
+                        yield item
                     case Segment():
                         yield shifted(item, span.offset / rate)
                     case _:
