@@ -138,7 +138,7 @@ def test_a_job_that_comes_while_another_runs_begins_at_once() -> None:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert there.at_once == 1
-        abreast.put(8)
+        abreast.put(7)
         for _ in range(4):
             await asyncio.sleep(0)
         assert there.at_once == 2
