@@ -81,7 +81,9 @@ class Running:
 
     def leftovers(self) -> list[str]:
         """Name the files in the run folder."""
-        return sorted(str(path.relative_to(self.run_folder)) for path in self.run_folder.rglob("*"))
+        # Folders vanish while we look, which `Path.rglob` does not forgive.
+        found = ((folder, name) for folder, folders, files in os.walk(self.run_folder) for name in (*folders, *files))
+        return sorted(str(Path(folder, name).relative_to(self.run_folder)) for folder, name in found)
 
     def await_quiet(self, within_s: float = 5.0) -> None:
         """Wait until no request's files are left; fail when some stay."""
