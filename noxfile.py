@@ -17,6 +17,7 @@ DISTRIBUTIONS = [
     "api",
     *sorted(p.parent.relative_to(ROOT).as_posix() for p in ROOT.glob("plugins/*/pyproject.toml")),
 ]
+PYTHONS = ["3.11", "3.12", "3.13"]
 TYPED = ["core/open_speech_core", "api/open_speech_api", "plugins/echo/open_speech_echo"]
 
 nox.options.default_venv_backend = "virtualenv"
@@ -54,6 +55,13 @@ def tests(session: nox.Session) -> None:
     install(session)
     check_style(session)
     check_types(session)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def pythons(session: nox.Session) -> None:
+    """Run the tests under every Python we promise; one that is not installed is skipped."""
+    install(session)
     session.run("pytest", *session.posargs)
 
 

@@ -149,5 +149,21 @@ def test_a_job_that_comes_while_another_runs_begins_at_once() -> None:
     assert there.at_once == 0
 
 
+def test_jobs_that_have_not_begun_are_taken_back() -> None:
+    there = Lanes(1)
+
+    async def work() -> list[tuple[int, int]]:
+        abreast = Abreast(cast("Ticket", there), there.run, room=8)
+        abreast.put(3, 5, 6, 7)
+        got: list[tuple[int, int]] = []
+        async for item in abreast.items():
+            got.append(item)
+            abreast.end(early=True)
+        return got
+
+    assert run(work) == [(3, 0), (3, 1), (3, 2)]
+    assert there.closed == [3]
+
+
 async def _all(there: Lanes, count: int, may_widen: Callable[[], bool] = lambda: True) -> list[tuple[int, int]]:
     return [item async for item in there.abreast(count, may_widen).items()]

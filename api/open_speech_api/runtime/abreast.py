@@ -50,9 +50,11 @@ class Abreast(Generic[Job, T]):
         self._changed.set()
         self._begin_more()
 
-    def end(self) -> None:
-        """Say that no job will follow."""
+    def end(self, *, early: bool = False) -> None:
+        """Say that no job will follow; ``early`` also takes back those that have not begun."""
         self._ended = True
+        if early:
+            self._jobs.clear()
         self._changed.set()
 
     async def items(self) -> AsyncGenerator[T, None]:

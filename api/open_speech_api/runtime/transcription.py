@@ -86,8 +86,8 @@ class Transcription:
                     await decoding
 
     async def _decode(self, spans: Abreast[Span, Info | Segment]) -> Decoded:
-        """Put spans as they are found. Raises any error of the tree."""
-        spent = Spent()
+        """Put spans as they are found. Raises any error of the tree; then what was found is of no use any more."""
+        spent, whole = Spent(), False
         try:
             with self._pool.ticket(self._media, caller=self._caller, live=self._live, spent=spent) as ticket:
                 async with aclosing(ticket.run(self._request(), credit=UNLIMITED_ITEMS)) as items:
@@ -97,12 +97,13 @@ class Transcription:
                             case Span():
                                 spans.put(item)
                             case Decoded():
+                                whole = True
                                 return item
                             case _:
                                 continue
             raise ProtocolError("a decode ended without saying so")
         finally:
-            spans.end()
+            spans.end(early=not whole)
 
     def _request(self) -> DecodeRequest:
         plan, model = self._plan, self._plan.resolved.model
