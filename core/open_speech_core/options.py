@@ -72,14 +72,19 @@ def from_environment(
 
 
 def parse(raw: str, type: Any) -> Any:
-    """Read one variable's text as ``type``: booleans by their usual words, lists by commas."""
+    """Read one variable's text as ``type``: booleans by their usual words, lists by commas.
+
+    Raises ``ValidationError``, also for bytes that are no UTF-8.
+    """
     inner = _strip(type)
     if inner is bool and raw.lower() in TRUE | FALSE:
         return raw.lower() in TRUE
     origin = getattr(inner, "__origin__", None)
-    if origin in (tuple, list):
-        return msgspec.convert([part.strip() for part in raw.split(",") if part.strip()], type, strict=False)
-    return msgspec.convert(raw, type, strict=False)
+    value = [part.strip() for part in raw.split(",") if part.strip()] if origin in (tuple, list) else raw
+    try:
+        return msgspec.convert(value, type, strict=False)
+    except UnicodeEncodeError:
+        raise msgspec.ValidationError("Expected text in UTF-8") from None
 
 
 def readable(error: msgspec.ValidationError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -282,7 +283,13 @@ def test_the_page_has_every_variable_with_a_description() -> None:
     assert "| `STT_DEFAULT_MODEL` | `STT_MODEL` |" in page
 
 
-@given(st.dictionaries(st.sampled_from(sorted(SAMPLES)), st.text(st.characters(exclude_characters="\0"))))
+VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.binary().map(
+    lambda value: os.fsdecode(value.replace(b"\0", b""))
+)
+"""All that an environment can hold: texts, and bytes that are none."""
+
+
+@given(st.dictionaries(st.sampled_from(sorted(SAMPLES)), VALUES))
 def test_any_environment_is_read_or_refused_readably(environ: dict[str, str]) -> None:
     refused: SettingsError | None = None
     try:

@@ -56,6 +56,12 @@ def test_the_own_variable_wins_over_the_shared_one() -> None:
     assert read(STT_BEAM_SIZE="2", ECHO_BEAM="3")[0].beam == 3
 
 
+def test_bytes_that_are_no_text_are_a_problem_and_no_crash() -> None:
+    options, problems = read(ECHO_BEAM="\udc80", ECHO_SIZES="1,\udcff")
+    assert options == Sample()
+    assert [problem.variable for problem in problems] == ["ECHO_BEAM", "ECHO_SIZES"]
+
+
 def test_an_empty_variable_is_unset() -> None:
     assert read(STT_BEAM_SIZE="2", ECHO_BEAM="  ")[0].beam == 2
 
