@@ -26,7 +26,9 @@ from .controllers.speech import SpeechController
 from .controllers.transcription import TranscriptionController
 from .failures import HANDLERS
 from .observers import Observers
+from .runtime.downloads import Downloads
 from .runtime.fleet import Policy, Target
+from .runtime.memory import Memory
 from .runtime.pool import Pool
 from .runtime.targets import Targets
 from .runtime.worker import Limits
@@ -103,11 +105,16 @@ def make_services(settings: Settings, registry: Registry, plugins: Discovery, en
         max_loaded=settings.models.max_loaded,
     )
     limits = Limits(step_s=settings.server.step_timeout_s, load_s=settings.server.load_timeout_s)
+    make = make_workers(environ, limits)
+    targets = Targets(settings, registry, environ)
+    downloads = Downloads(make, targets.note)
+    memory = Memory(settings.server.data_root / "measured.json", environ, settings.models.memory_mb)
     return Services(
         settings=settings,
         registry=registry,
-        pool=Pool(policy, make_workers(environ, limits)),
-        targets=Targets(settings, registry, environ),
+        pool=Pool(policy, make, fetch=downloads.fetch, memory=memory),
+        downloads=downloads,
+        targets=targets,
         run_folder=make_run_folder(settings.server.run_dir),
         observers=Observers(plugins.manager),
         version=own_version(),
@@ -132,6 +139,7 @@ async def _lifespan(services: Services) -> AsyncIterator[None]:
 
 async def _end(services: Services) -> None:
     """End what runs; may be called again."""
+    await services.downloads.close()
     await services.pool.drain(services.settings.server.drain_s)
     services.observers.stop()
     shutil.rmtree(services.run_folder, ignore_errors=True)

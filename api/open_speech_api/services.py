@@ -16,6 +16,7 @@ from msgspec import Struct
 from open_speech_core.registry import Registry
 
 from .observers import Observers
+from .runtime.downloads import Downloads
 from .runtime.pool import Pool
 from .runtime.targets import Targets
 from .settings import Settings
@@ -29,6 +30,7 @@ class Services(Struct, frozen=True, kw_only=True):
     settings: Settings
     registry: Registry
     pool: Pool
+    downloads: Downloads
     targets: Targets
     run_folder: Path
     """Where requests keep their files while they run; nothing else is in it."""

@@ -64,6 +64,7 @@ SAMPLES = {
     "OS_LOG_LEVEL": ("DEBUG", "debug"),
     "OS_MODEL_TTL": ("0", 0.0),
     "OS_MAX_LOADED_MODELS": ("2", 2),
+    "OS_MEMORY_MB": ("4096", 4096),
     "STT_MODEL": ("tiny", "tiny"),
     "STT_DEVICE": ("cuda:1", "cuda:1"),
     "STT_COMPUTE_TYPE": ("int8", "int8"),

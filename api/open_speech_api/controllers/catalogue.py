@@ -60,7 +60,7 @@ class CatalogueController(Controller):
     async def load(self, services: NamedDependency[Services], data: Chosen = None) -> ModelState:
         """Load a model and wait until it is ready; without a body, the default voice model."""
         found = _chosen(services, data)
-        await services.pool.fleet(services.targets.engine(found)).ensure()
+        await services.pool.load(services.targets.engine(found))
         return ModelState(status="loaded", model=found.id)
 
     @post(

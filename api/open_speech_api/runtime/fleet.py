@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from open_speech_core.errors import (
+    ErrorInfo,
     ModelFailed,
     OpenSpeechError,
     QueueFull,
@@ -22,15 +23,12 @@ from open_speech_core.errors import (
 from open_speech_core.types import EngineSpec
 
 from .queue import FairQueue
+from .replica import Replica, Waiter
+from .rest import Rest
 from .worker import Spent, Worker
 
 log = logging.getLogger(__name__)
 
-DEATHS_ALLOWED = 3
-DEATHS_WITHIN_S = 60.0
-REST_S = 30.0
-"""First rest of a model that died too often; doubled each time, up to ``REST_MAX_S``."""
-REST_MAX_S = 600.0
 END_S = 5.0
 """A worker that was told to end and has not is killed after this."""
 
@@ -68,31 +66,28 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Models in memory at once; 0 is any number."""
 
 
-class Waiter:
-    """A caller in the queue; ``alone`` wants every lane of a replica."""
+class Surroundings(Protocol):
+    """What a fleet asks of the pool it belongs to."""
 
-    def __init__(self, alone: bool) -> None:
-        self.alone = alone
-        self.granted: asyncio.Future[Replica] = asyncio.get_running_loop().create_future()
+    def make(self, target: Target) -> Worker:
+        """Make a worker, not started."""
+        ...
 
+    async def fetch(self, target: Target) -> None:
+        """Return when the weights are here. Raises what the download ended in."""
+        ...
 
-class Replica:
-    """A worker of a fleet and how many of its lanes are leased."""
+    async def make_room(self, wanted: Fleet) -> None:
+        """Return when the model may be loaded. Raises ``Unavailable`` or ``InsufficientMemory``."""
+        ...
 
-    def __init__(self, worker: Worker, now: float) -> None:
-        self.worker = worker
-        self.leases = 0
-        self.last_used = now
-        self.returned = asyncio.Event()
-        """Set whenever a lease came back."""
+    def fits_beside(self, target: Target) -> bool:
+        """Say whether a further replica fits into the memory that is free now."""
+        ...
 
-    @property
-    def lanes(self) -> int:
-        return self.worker.loaded.max_concurrency
-
-    def free(self, alone: bool) -> bool:
-        wanted = self.lanes if alone else 1
-        return self.worker.alive and not self.worker.ending and self.leases + wanted <= self.lanes
+    async def measure(self, target: Target, worker: Worker) -> None:
+        """Note the memory that a replica takes."""
+        ...
 
 
 class Fleet:
@@ -102,8 +97,7 @@ class Fleet:
         self,
         target: Target,
         policy: Policy,
-        make: Callable[[Target], Worker],
-        room: Callable[[Fleet], Awaitable[None]],
+        pool: Surroundings,
         clock: Callable[[], float],
     ) -> None:
         self.target = target
@@ -112,19 +106,21 @@ class Fleet:
         """By the injected clock; None when no replica is ready."""
         self.last_used = clock()
         self.tickets = 0
+        self.pinned = False
+        """Neither the TTL nor another model ends its last replica."""
+        self.error: ErrorInfo | None = None
+        """What the last load ended in; None after a success."""
         self._policy = policy
-        self._make = make
-        self._room = room
+        self._pool = pool
         self._clock = clock
         self._queue: FairQueue[Waiter] = FairQueue()
         self._starting: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
-        self._deaths: deque[float] = deque()
-        self._rests = 0
-        self._resting_until = 0.0
+        self._rest = Rest(clock)
         self._lease_s = 1.0
         """Recent length of a lease, smoothed; what Retry-After is made of."""
         self._closed = False
+        self._fetching = False
         self._loading = False
 
     # admission
@@ -135,7 +131,13 @@ class Fleet:
 
     @property
     def loading(self) -> bool:
-        return self._starting is not None and not self.replicas
+        """Its first replica is being made; fetching its weights is not that yet."""
+        return self._starting is not None and not self.replicas and not self._fetching
+
+    @property
+    def making(self) -> bool:
+        """A replica is being loaded right now."""
+        return self._loading
 
     @property
     def occupies(self) -> bool:
@@ -150,7 +152,7 @@ class Fleet:
         """Count a caller in. Raises ``QueueFull``, ``ModelFailed`` or ``ShuttingDown``."""
         if self._closed:
             raise ShuttingDown("the server is going down", retry_after_s=5)
-        if (rest := self._resting_until - self._clock()) > 0:
+        if (rest := self._rest.left_s) > 0:
             raise ModelFailed(
                 f"model {self.target.spec.load.model.id!r} failed repeatedly and rests for {rest:.0f} s",
                 retry_after_s=rest,
@@ -278,7 +280,7 @@ class Fleet:
         """Start a replica when callers wait and none is on its way."""
         if self._closed or self._starting is not None or not len(self._queue):
             return
-        if len(self.replicas) < self.target.max_replicas:
+        if not self.replicas or self._may_widen():
             self._starting = asyncio.create_task(self._start())
 
     def spare(self) -> bool:
@@ -288,8 +290,11 @@ class Fleet:
     def widen(self) -> None:
         """Start a further replica for one caller's parallel work, as far as the cores go."""
         starting = self._closed or self._starting is not None
-        if self.replicas and not starting and not self.failed and len(self.replicas) < self.target.max_replicas:
+        if self.replicas and not starting and not self.failed and self._may_widen():
             self._starting = asyncio.create_task(self._start())
+
+    def _may_widen(self) -> bool:
+        return len(self.replicas) < self.target.max_replicas and self._pool.fits_beside(self.target)
 
     async def ensure(self) -> None:
         """Load the model if no replica is ready, as a caller without work."""
@@ -318,6 +323,7 @@ class Fleet:
             self._failed(error or WorkerDied("a worker could not be started"))
             return
         replica = Replica(worker, self._clock())
+        self.error = None
         self.replicas.append(replica)
         self.loaded_at = self.loaded_at or self._clock()
         self._spawn(self._watch(replica))
@@ -326,14 +332,11 @@ class Fleet:
     async def _load(self) -> Worker:
         """Start a worker and make its engine; whatever fails, the worker is gone."""
         if not self.replicas:
-            await self._room(self)
+            await self._prepare_to_load()
         self._loading = True
-        worker = self._make(self.target)
+        worker = self._pool.make(self.target)
         try:
             await worker.start()
-            if self.target.download:
-                async for _ in worker.download(self.target.spec):
-                    """Each progress keeps the watchdog quiet."""
             await worker.load(self.target.spec)
         except BaseException:
             worker.ending = True
@@ -341,7 +344,19 @@ class Fleet:
             raise
         finally:
             self._loading = False
+        self._spawn(self._pool.measure(self.target, worker))
         return worker
+
+    async def _prepare_to_load(self) -> None:
+        """Fetch what is missing, and only then make room: a download takes nobody's place."""
+        if self.target.download:
+            self._fetching = True
+            try:
+                await self._pool.fetch(self.target)
+            finally:
+                self._fetching = False
+            self.target = structs.replace(self.target, download=False)
+        await self._pool.make_room(self)
 
     def _failed(self, error: OpenSpeechError) -> None:
         """Tell everyone who waits, unless other replicas serve them."""
@@ -349,6 +364,7 @@ class Fleet:
             self._count_death()
         if self.replicas:
             return
+        self.error = error.info()
         while len(self._queue):
             waiter = self._queue.pop()
             if not waiter.granted.done():
@@ -367,38 +383,41 @@ class Fleet:
             log.warning("a worker of %s ended unexpectedly", self.target.key)
             if self.target.counted:
                 self._count_death()
-        if self._resting_until > self._clock():
-            self._failed(ModelFailed("the model failed repeatedly", retry_after_s=self._resting_until - self._clock()))
+        if (rest := self._rest.left_s) > 0:
+            self._failed(ModelFailed("the model failed repeatedly", retry_after_s=rest))
         self._dispatch()
 
     def _count_death(self) -> None:
-        now = self._clock()
-        self._deaths.append(now)
-        while self._deaths and now - self._deaths[0] > DEATHS_WITHIN_S:
-            self._deaths.popleft()
-        if len(self._deaths) >= DEATHS_ALLOWED:
-            rest = min(REST_MAX_S, REST_S * 2**self._rests)
-            self._rests += 1
-            self._resting_until = now + rest
-            self._deaths.clear()
-            log.error("%s failed %d times and rests for %.0f s", self.target.key, DEATHS_ALLOWED, rest)
+        if rest := self._rest.count_death():
+            log.error("%s failed repeatedly and rests for %.0f s", self.target.key, rest)
 
     @property
     def failed(self) -> bool:
-        return self._resting_until > self._clock()
+        return self._rest.left_s > 0
 
     # the end
 
     def expire(self) -> None:
         """End replicas that have been idle for the TTL."""
-        if not self._policy.ttl_s or self._starting is not None:
+        if not self._policy.ttl_s or self._starting is not None or self.waiting:
             return
-        for replica in list(self.replicas):
-            if not replica.leases and self._clock() - replica.last_used >= self._policy.ttl_s and not self.waiting:
+        kept = 1 if self.pinned else 0
+        for replica in self.replicas[kept:]:
+            if not replica.leases and self._clock() - replica.last_used >= self._policy.ttl_s:
                 self._spawn(self._retire(replica))
 
+    def ttl_remaining_s(self) -> float | None:
+        """Give the seconds until it is unloaded if nobody asks; None when it is not loaded or stays."""
+        if not self.replicas or self.pinned or not self._policy.ttl_s:
+            return None
+        if any(replica.leases for replica in self.replicas):
+            return self._policy.ttl_s
+        used = max(replica.last_used for replica in self.replicas)
+        return max(0.0, self._policy.ttl_s - (self._clock() - used))
+
     async def unload(self) -> None:
-        """End every replica once its leases are back; returns when the processes are gone."""
+        """End every replica once its leases are back; returns when the processes are gone. It is pinned no more."""
+        self.pinned = False
         await asyncio.gather(*(self._retire(replica) for replica in list(self.replicas)))
 
     async def _retire(self, replica: Replica) -> None:
@@ -411,6 +430,8 @@ class Fleet:
         while replica.leases and replica.worker.alive:
             replica.returned.clear()
             await replica.returned.wait()
+        if replica.worker.alive:
+            await self._pool.measure(self.target, replica.worker)
         replica.worker.end()
         with suppress(TimeoutError):
             async with asyncio.timeout(END_S):

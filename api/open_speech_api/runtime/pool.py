@@ -8,14 +8,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
 
-from open_speech_core.errors import OpenSpeechError, QueueFull, ShuttingDown, Unavailable, WorkerDied
+from open_speech_core.errors import (
+    InsufficientMemory,
+    OpenSpeechError,
+    QueueFull,
+    ShuttingDown,
+    Unavailable,
+    WeightsMissing,
+    WorkerDied,
+)
 from open_speech_core.types import Item, Kind, Request
 
 from .fleet import Fleet, Policy, Target
+from .memory import Held, Memory
 from .worker import CREDIT_ITEMS, Spent, Worker
 
 log = logging.getLogger(__name__)
@@ -30,10 +39,15 @@ class Pool:
         self,
         policy: Policy,
         make: Callable[[Target], Worker],
+        *,
+        fetch: Callable[[Target], Awaitable[None]] | None = None,
+        memory: Memory | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._policy = policy
         self._make = make
+        self._fetch = fetch
+        self._memory = memory
         self._clock = clock
         self._fleets: dict[str, Fleet] = {}
         self._left = asyncio.Event()
@@ -45,7 +59,7 @@ class Pool:
     def fleet(self, target: Target) -> Fleet:
         """Give the fleet of a model, made on first use."""
         if (fleet := self._fleets.get(target.key)) is None:
-            fleet = self._fleets[target.key] = Fleet(target, self._policy, self._make, self._room, self._clock)
+            fleet = self._fleets[target.key] = Fleet(target, self._policy, self, self._clock)
         elif fleet.target != target:
             # The weights have come, or a provider was replaced: the next replica is made the new way.
             fleet.target = target
@@ -76,6 +90,10 @@ class Pool:
         if full and {fleet.target.key for fleet in fleets}.issuperset(ready()):
             raise QueueFull("too many requests are waiting", retry_after_s=min(fleet.estimate_s() for fleet in fleets))
 
+    async def load(self, target: Target) -> None:
+        """Return when a model is in memory. Raises what stopped it."""
+        await self.fleet(target).ensure()
+
     async def unload(self, key: str) -> bool:
         """End a model's workers. False when none was loaded."""
         fleet = self._fleets.get(key)
@@ -85,12 +103,13 @@ class Pool:
         return True
 
     async def preload(self, targets: Iterable[Target]) -> None:
-        """Load models one after another; a failure is logged, not fatal."""
+        """Load models one after another and pin them; a failure is logged, not fatal."""
         wanted = list(targets)
         self.preloading.update(target.key for target in wanted)
         for target in wanted:
             try:
-                await self.fleet(target).ensure()
+                await self.load(target)
+                self.fleet(target).pinned = True
             except OpenSpeechError as error:
                 log.warning("%s could not be preloaded: %s", target.key, error.message)
             finally:
@@ -115,22 +134,91 @@ class Pool:
         for fleet in list(self._fleets.values()):
             await fleet.close()
 
-    async def _room(self, wanted: Fleet) -> None:
-        """Evict the least recently used idle model while there are too many. Raises ``Unavailable`` in the end."""
-        limit = self._policy.max_loaded
-        if not limit or not wanted.target.counted:
+    # what fleets ask for
+
+    def make(self, target: Target) -> Worker:
+        return self._make(target)
+
+    async def fetch(self, target: Target) -> None:
+        """Return when the weights are here."""
+        if self._fetch is None:
+            raise WeightsMissing(f"the weights of {target.spec.load.model.id!r} are not on this machine")
+        await self._fetch(target)
+
+    def fits_beside(self, target: Target) -> bool:
+        """Say whether a further replica fits into the memory that is free now."""
+        return self._memory is None or self._memory.fits_beside(target, self._held())
+
+    async def measure(self, target: Target, worker: Worker) -> None:
+        """Note what a replica takes, for the next load of its model."""
+        if self._memory is not None and target.counted and worker.pid is not None:
+            await self._memory.note(target, worker.pid)
+
+    async def make_room(self, wanted: Fleet) -> None:
+        """Evict idle models, the longest unused first, until one more may be loaded.
+
+        None is evicted when that would not be enough. A model in use is waited for where the number of models is the
+        limit, and not where memory is.
+
+        Raises:
+            InsufficientMemory: it would not fit if every idle model went.
+            Unavailable: too many models stay in use, or are pinned.
+        """
+        if not wanted.target.counted:
             return
+        await self._check_memory(wanted)
+        await self._make_place(wanted)
+        while await self._lack_mb(wanted) > 0:
+            idle = self._evictable()
+            if not idle:
+                raise await self._too_large(wanted)
+            await min(idle, key=lambda fleet: fleet.last_used).unload()
+
+    def _evictable(self) -> list[Fleet]:
+        return [fleet for fleet in self.fleets() if fleet.replicas and fleet.idle and not fleet.pinned]
+
+    def _held(self) -> list[Held]:
+        return [
+            Held(target=fleet.target, ready=len(fleet.replicas), making=int(fleet.making))
+            for fleet in self.fleets()
+            if fleet.occupies
+        ]
+
+    async def _lack_mb(self, wanted: Fleet) -> int:
+        if self._memory is None:
+            return 0
+        return await self._memory.lack_mb(wanted.target, self._held())
+
+    async def _check_memory(self, wanted: Fleet) -> None:
+        if (lack := await self._lack_mb(wanted)) > 0 and self._memory is not None:
+            device = self._memory.device(wanted.target)
+            for fleet in self._evictable():
+                if self._memory.device(fleet.target) == device:
+                    lack -= len(fleet.replicas) * self._memory.needed_mb(fleet.target)
+            if lack > 0:
+                raise await self._too_large(wanted)
+
+    async def _too_large(self, wanted: Fleet) -> InsufficientMemory:
+        needed = self._memory.needed_mb(wanted.target) if self._memory is not None else 0
+        free = max(0, needed - await self._lack_mb(wanted))
+        return InsufficientMemory(
+            f"model {wanted.target.spec.load.model.id!r} needs about {needed} MB and {free} MB are free; "
+            "unload another model, or choose a smaller one",
+            param="model",
+        )
+
+    async def _make_place(self, wanted: Fleet) -> None:
+        """Evict while there are too many models."""
+        limit = self._policy.max_loaded
         deadline = self._clock() + self._policy.queue_wait_s
-        while sum(fleet.occupies for fleet in self.fleets()) >= limit:
-            idle = [fleet for fleet in self.fleets() if fleet.replicas and fleet.idle]
-            if idle:
+        while limit and sum(fleet.occupies for fleet in self.fleets() if fleet is not wanted) >= limit:
+            if idle := self._evictable():
                 await min(idle, key=lambda fleet: fleet.last_used).unload()
                 continue
-            if self._clock() >= deadline:
-                raise Unavailable(
-                    f"{limit} models are loaded and in use, and no more may be",
-                    retry_after_s=wanted.estimate_s(),
-                )
+            pinned = sum(fleet.pinned and fleet.occupies for fleet in self.fleets())
+            if pinned >= limit or self._clock() >= deadline:
+                stay = "are loaded at start and stay" if pinned >= limit else "are loaded and in use"
+                raise Unavailable(f"{limit} models {stay}, and no more may be", retry_after_s=wanted.estimate_s())
             self._left.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(deadline - self._clock()):

@@ -9,7 +9,8 @@ from open_speech_api.settings import Settings
 from open_speech_core.errors import ModelNotFound, WeightsMissing
 from open_speech_core.options import environment_allowed
 from open_speech_core.registry import Registry, Resolved
-from open_speech_core.types import EngineSpec, Kind, LoadSpec, Model
+from open_speech_core.remote import RemoteProvider
+from open_speech_core.types import Artifacts, EngineSpec, Kind, LoadSpec, Model
 
 from .cores import usable_cores
 from .fleet import Target
@@ -58,6 +59,14 @@ class Targets:
     def ready(self, kind: Kind) -> list[str]:
         """Give the keys of the models whose weights are here."""
         return [found.key for found in self._registry.models(kind) if self._registry.on_disk(found)]
+
+    def note(self, target: Target, there: Artifacts) -> None:
+        """Tell a provider in another environment, which cannot look itself, what a download left."""
+        model = target.spec.load.model
+        for plugin, provider in self._registry.of_kind(model.kind):
+            same = provider.info.name == target.spec.provider and plugin.interpreter == target.interpreter
+            if same and isinstance(provider, RemoteProvider):
+                provider.note(model, there)
 
     def cutting(self) -> Cutting:
         """Say how recordings are cut, by the settings and the detector that is installed."""

@@ -166,6 +166,13 @@ class ModelSettings(Section, frozen=True, kw_only=True):
             extra={"env": "OS_MAX_LOADED_MODELS"},
         ),
     ] = 0
+    memory_mb: (
+        Annotated[
+            int,
+            Meta(ge=1, description="Memory that all models together may take on the host, in MB. Unset: what is free."),
+        ]
+        | None
+    ) = None
 
 
 class SttSettings(Section, frozen=True, kw_only=True):
