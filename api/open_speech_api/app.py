@@ -21,11 +21,14 @@ from open_speech_core.types import Kind
 
 from .controllers.catalogue import CatalogueController
 from .controllers.health import HealthController
+from .controllers.legacy import LegacyController
+from .controllers.models import ModelsController
 from .controllers.pages import PagesController
 from .controllers.speech import SpeechController
 from .controllers.transcription import TranscriptionController
 from .failures import HANDLERS
 from .observers import Observers
+from .runtime import weights
 from .runtime.downloads import Downloads
 from .runtime.fleet import Policy, Target
 from .runtime.memory import Memory
@@ -46,6 +49,8 @@ CONTROLLERS: tuple[ControllerRouterHandler, ...] = (
     TranscriptionController,
     SpeechController,
     CatalogueController,
+    ModelsController,
+    LegacyController,
     PagesController,
 )
 JSON_BODY_MAX_BYTES = 1 << 20
@@ -114,6 +119,7 @@ def make_services(settings: Settings, registry: Registry, plugins: Discovery, en
         registry=registry,
         pool=Pool(policy, make, fetch=downloads.fetch, memory=memory),
         downloads=downloads,
+        memory=memory,
         targets=targets,
         run_folder=make_run_folder(settings.server.run_dir),
         observers=Observers(plugins.manager),
@@ -126,7 +132,11 @@ def make_services(settings: Settings, registry: Registry, plugins: Discovery, en
 @asynccontextmanager
 async def _lifespan(services: Services) -> AsyncIterator[None]:
     services.observers.start()
-    background = [asyncio.create_task(services.pool.sweep()), asyncio.create_task(_preload(services))]
+    background = [
+        asyncio.create_task(services.pool.sweep()),
+        asyncio.create_task(_preload(services)),
+        asyncio.create_task(asyncio.to_thread(weights.sweep, services.settings.server.data_root / "models")),
+    ]
     try:
         yield
     finally:

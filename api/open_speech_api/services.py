@@ -17,6 +17,7 @@ from open_speech_core.registry import Registry
 
 from .observers import Observers
 from .runtime.downloads import Downloads
+from .runtime.memory import Memory
 from .runtime.pool import Pool
 from .runtime.targets import Targets
 from .settings import Settings
@@ -31,6 +32,7 @@ class Services(Struct, frozen=True, kw_only=True):
     registry: Registry
     pool: Pool
     downloads: Downloads
+    memory: Memory
     targets: Targets
     run_folder: Path
     """Where requests keep their files while they run; nothing else is in it."""

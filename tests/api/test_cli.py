@@ -492,6 +492,8 @@ def test_ctrl_c_leaves_with_130_and_without_a_traceback(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             cwd=tmp_path,
             env=environment(tmp_path),
+            # A shell's background job ignores the key, and so would all that it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         connection, _ = silent.accept()
         process.send_signal(signal.SIGINT)

@@ -185,7 +185,7 @@ def test_a_whisper_that_stands_still(start_server: StartServer, recording: bytes
     os.kill(whisper.pid, signal.SIGSTOP)
     refused(caller.result(), 504, "step_timeout")
     assert heard(server, tone(1.0)).status_code == 200
-    assert not psutil.pid_exists(whisper.pid)
+    assert psutil.wait_procs([whisper], timeout=2)[0], "it is gone"
 
 
 def test_nothing_outlives_a_killed_server(tmp_path: Path, recording: bytes, callers: ThreadPoolExecutor) -> None:

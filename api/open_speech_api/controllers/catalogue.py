@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
-from urllib.parse import unquote
 
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
@@ -23,13 +21,12 @@ from open_speech_api.wire.models import (
     VoiceList,
     VoiceObject,
 )
-from open_speech_core.errors import Forbidden, ModelNotFound, NotLoaded
+from open_speech_core.errors import ModelNotFound, NotLoaded
 from open_speech_core.registry import OPENAI_VOICES, Resolved
-from open_speech_core.types import Kind
+
+from .choosing import any_kind, check_control, listed, loaded_of, unix
 
 Chosen = Annotated[ModelChoice | None, Body()]
-
-OFFERED: tuple[Kind, ...] = ("transcriber", "synthesizer")
 
 
 class CatalogueController(Controller):
@@ -38,17 +35,17 @@ class CatalogueController(Controller):
     @get("/models", summary="List models", tags=["Models"])
     async def models(self, services: NamedDependency[Services]) -> ModelList:
         """List every model that is ready on this machine, and the defaults."""
-        return ModelList(data=tuple(_object(services, found) for found in _listed(services)))
+        return ModelList(data=tuple(_object(services, found) for found in listed(services)))
 
     @get("/models/{rest:path}", summary="Show a model", tags=["Models"])
     async def model(self, services: NamedDependency[Services], rest: FromPath[str]) -> ModelObject:
         """Show one model; the id may hold slashes, raw or as ``%2F``."""
-        return _object(services, _any_kind(services, rest.removeprefix("/")))
+        return _object(services, any_kind(services, rest.removeprefix("/")))
 
     @get("/audio/models", summary="List models with their state", tags=["Models"])
     async def audio_models(self, services: NamedDependency[Services]) -> AudioModelList:
         """List every model that is ready on this machine, loaded or not."""
-        return AudioModelList(models=tuple(_state(services, found) for found in _listed(services)))
+        return AudioModelList(models=tuple(_state(services, found) for found in listed(services)))
 
     @post(
         "/audio/models/load",
@@ -87,65 +84,18 @@ class CatalogueController(Controller):
         if not services.settings.tts.enabled:
             raise ModelNotFound("TTS is disabled", param=None)
         if model is None:
-            chosen = [found for found in _listed(services) if found.model.kind == "synthesizer"]
+            chosen = [found for found in listed(services) if found.model.kind == "synthesizer"]
         else:
             chosen = _voiced(services, model)
         return VoiceList(voices=tuple(voice for found in chosen for voice in _voices(services, found)))
 
 
-def _listed(services: Services) -> list[Resolved]:
-    """Give what is ready on disk, and the default of each kind, the default first."""
-    found: list[Resolved] = []
-    for kind in OFFERED:
-        if kind == "synthesizer" and not services.settings.tts.enabled:
-            continue
-        try:
-            default = [services.registry.resolve(kind, "", setting=_setting(services, kind))]
-        except ModelNotFound:
-            default = []
-        ready = [
-            each
-            for each in services.registry.models(kind)
-            if services.registry.on_disk(each) and each.key not in {first.key for first in default}
-        ]
-        found += default + ready
-    return found
-
-
-def _setting(services: Services, kind: Kind) -> str | None:
-    return services.settings.stt.model if kind == "transcriber" else services.settings.tts.model
-
-
-def _any_kind(services: Services, id: str) -> Resolved:
-    """Find a model of either kind: who lists the id, else whose name it begins with, else who claims it first."""
-    for spelt in (id, unquote(id)):
-        for kind in OFFERED:
-            if (listed := services.registry.listed(kind, spelt)) is not None:
-                return listed
-        claims = [claim for kind in OFFERED if (claim := _claimed(services, kind, spelt)) is not None]
-        for claim in claims:
-            if claim.provider.info.name == spelt.partition("/")[0]:
-                return claim
-        if claims:
-            return claims[0]
-    shown = id if len(id) <= 100 else f"{id[:100]}..."
-    raise ModelNotFound(f"The model {shown!r} does not exist.", param="model")
-
-
-def _claimed(services: Services, kind: Kind, id: str) -> Resolved | None:
-    try:
-        return services.registry.resolve(kind, id, setting=_setting(services, kind))
-    except ModelNotFound:
-        return None
-
-
 def _chosen(services: Services, data: ModelChoice | None) -> Resolved:
     """Resolve the body's model for a caller who may control models."""
-    if not services.settings.server.api_keys and not services.local_only:
-        raise Forbidden("loading and unloading need OS_API_KEY to be set when the server is reachable from outside")
+    check_control(services)
     if data is None or not data.model:
         return services.registry.resolve("synthesizer", "", setting=services.settings.tts.model)
-    return _any_kind(services, data.model)
+    return any_kind(services, data.model)
 
 
 def _voiced(services: Services, asked: str) -> list[Resolved]:
@@ -202,15 +152,15 @@ def _object(services: Services, found: Resolved) -> ModelObject:
 
 def _state(services: Services, found: Resolved) -> AudioModel:
     fleet = services.pool.find(found.key)
-    loaded = fleet.replicas[0].worker.loaded if fleet and fleet.replicas else None
+    loaded = loaded_of(fleet)
     return AudioModel(
         id=found.id,
         model=found.id,
         backend=found.provider.info.name,
         device=loaded.device if loaded else None,
         status=_status(fleet),
-        loaded_at=_unix(fleet.loaded_at) if fleet else None,
-        last_used_at=_unix(fleet.last_used) if fleet else None,
+        loaded_at=unix(fleet.loaded_at) if fleet else None,
+        last_used_at=unix(fleet.last_used) if fleet else None,
         kind=found.model.kind,
     )
 
@@ -221,8 +171,3 @@ def _status(fleet: Fleet | None) -> str:
     if fleet.replicas:
         return "loaded"
     return "loading" if fleet.loading else "failed" if fleet.failed else "not_loaded"
-
-
-def _unix(monotonic: float | None) -> float | None:
-    """Turn the pool's monotonic time into Unix seconds."""
-    return None if monotonic is None else round(time.time() - (time.monotonic() - monotonic), 3)

@@ -120,7 +120,6 @@ class Fleet:
         self._lease_s = 1.0
         """Recent length of a lease, smoothed; what Retry-After is made of."""
         self._closed = False
-        self._fetching = False
         self._loading = False
 
     # admission
@@ -130,9 +129,14 @@ class Fleet:
         return len(self._queue)
 
     @property
+    def starting(self) -> bool:
+        """Its first replica is on its way, its weights included."""
+        return self._starting is not None and not self.replicas
+
+    @property
     def loading(self) -> bool:
         """Its first replica is being made; fetching its weights is not that yet."""
-        return self._starting is not None and not self.replicas and not self._fetching
+        return self.starting and not self.target.download
 
     @property
     def making(self) -> bool:
@@ -350,11 +354,7 @@ class Fleet:
     async def _prepare_to_load(self) -> None:
         """Fetch what is missing, and only then make room: a download takes nobody's place."""
         if self.target.download:
-            self._fetching = True
-            try:
-                await self._pool.fetch(self.target)
-            finally:
-                self._fetching = False
+            await self._pool.fetch(self.target)
             self.target = structs.replace(self.target, download=False)
         await self._pool.make_room(self)
 

@@ -94,6 +94,13 @@ class Pool:
         """Return when a model is in memory. Raises what stopped it."""
         await self.fleet(target).ensure()
 
+    def begin(self, target: Target) -> None:
+        """Begin to load a model and do not wait; ``Fleet.error`` says if it failed. Raises what forbids it now."""
+        fleet = self.fleet(target)
+        fleet.admit()
+        fleet.leave()
+        fleet.prepare()
+
     async def unload(self, key: str) -> bool:
         """End a model's workers. False when none was loaded."""
         fleet = self._fleets.get(key)

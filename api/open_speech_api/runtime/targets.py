@@ -7,6 +7,7 @@ from pathlib import Path
 
 from open_speech_api.settings import Settings
 from open_speech_core.errors import ModelNotFound, WeightsMissing
+from open_speech_core.hub import cache_folder
 from open_speech_core.options import environment_allowed
 from open_speech_core.registry import Registry, Resolved
 from open_speech_core.remote import RemoteProvider
@@ -43,6 +44,19 @@ class Targets:
                 f"run: open-speech models download {resolved.id}",
                 param="model",
             )
+        return self._engine(resolved, download=not here)
+
+    def download(self, resolved: Resolved) -> Target:
+        """Give the target of a download, which the settings need not allow: it was asked for by name."""
+        return self._engine(resolved, download=True)
+
+    def roots(self) -> list[Path]:
+        """Name the folders in which files of models are ours to delete: our own, the owner's, the hub's cache."""
+        own = [self._settings.server.data_root / "models", cache_folder(self._environ)]
+        model_dir = self._settings.stt.model_dir
+        return own if model_dir is None else [*own, Path(model_dir).expanduser()]
+
+    def _engine(self, resolved: Resolved, *, download: bool) -> Target:
         spec = self._spec(resolved)
         cuda = spec.load.device.startswith("cuda")
         return Target(
@@ -53,7 +67,7 @@ class Targets:
             interpreter=resolved.plugin.interpreter,
             environment=self._declared(resolved),
             inline=self._settings.server.placement == "inline",
-            download=not here,
+            download=download,
         )
 
     def ready(self, kind: Kind) -> list[str]:

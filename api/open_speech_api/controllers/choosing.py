@@ -1,0 +1,106 @@
+"""Which model an id means, who may control it, and what the pool says of it."""
+
+from __future__ import annotations
+
+import time
+
+from open_speech_api.runtime.fleet import Fleet
+from open_speech_api.services import Services
+from open_speech_core.errors import Forbidden, InvalidRequest, ModelNotFound
+from open_speech_core.registry import Resolved
+from open_speech_core.types import Kind, Loaded
+
+OFFERED: tuple[Kind, ...] = ("transcriber", "synthesizer")
+ID_MAX_CHARACTERS = 512
+
+
+def check_control(services: Services) -> None:
+    """Raise ``Forbidden`` where anybody could load, delete and install."""
+    if not services.settings.server.api_keys and not services.local_only:
+        raise Forbidden("this needs OS_API_KEY to be set when the server is reachable from outside")
+
+
+def check_id(id: str) -> str:
+    """Give back an id that may stand for a model or a file of one. Raises ``InvalidRequest``."""
+    parts = id.split("/")
+    bad = (
+        not id
+        or len(id) > ID_MAX_CHARACTERS
+        or "\\" in id
+        or any(part in ("", ".", "..") for part in parts)
+        or any(not character.isprintable() for character in id)
+    )
+    if bad:
+        shown = ascii(id if len(id) <= 100 else f"{id[:100]}...")
+        raise InvalidRequest(f"{shown} is no model's id", param="model")
+    return id
+
+
+def setting_of(services: Services, kind: Kind) -> str | None:
+    """Give the configured default of a kind."""
+    return services.settings.stt.model if kind == "transcriber" else services.settings.tts.model
+
+
+def offered(services: Services) -> tuple[Kind, ...]:
+    """Name the kinds whose models are shown."""
+    return OFFERED if services.settings.tts.enabled else ("transcriber",)
+
+
+def default_of(services: Services, kind: Kind) -> Resolved | None:
+    """Give the default model of a kind; None when no provider is installed."""
+    try:
+        return services.registry.resolve(kind, "", setting=setting_of(services, kind))
+    except ModelNotFound:
+        return None
+
+
+def listed(services: Services) -> list[Resolved]:
+    """Give what is ready on disk, and the default of each kind, the default first."""
+    defaults = {default.key for kind in OFFERED if (default := default_of(services, kind)) is not None}
+    return [found for found in known(services) if found.key in defaults or services.registry.on_disk(found)]
+
+
+def known(services: Services) -> list[Resolved]:
+    """Give every model that providers list or that lies on this machine, the default of each kind first."""
+    found: list[Resolved] = []
+    for kind in offered(services):
+        default = default_of(services, kind)
+        first = [] if default is None else [default]
+        others = services.registry.models(kind)
+        found += first + [each for each in others if default is None or each.key != default.key]
+    return found
+
+
+def any_kind(services: Services, id: str) -> Resolved:
+    """Find a model of either kind: who lists the id, else whose name it begins with, else who claims it first.
+
+    Raises ``ModelNotFound``.
+    """
+    for kind in OFFERED:
+        if (found := services.registry.listed(kind, id)) is not None:
+            return found
+    claims = [claim for kind in OFFERED if (claim := _claimed(services, kind, id)) is not None]
+    for claim in claims:
+        if claim.provider.info.name == id.partition("/")[0]:
+            return claim
+    if claims:
+        return claims[0]
+    shown = id if len(id) <= 100 else f"{id[:100]}..."
+    raise ModelNotFound(f"The model {shown!r} does not exist.", param="model")
+
+
+def _claimed(services: Services, kind: Kind, id: str) -> Resolved | None:
+    try:
+        return services.registry.resolve(kind, id, setting=setting_of(services, kind))
+    except ModelNotFound:
+        return None
+
+
+def loaded_of(fleet: Fleet | None) -> Loaded | None:
+    """Give what a model's load ended in, while it is in memory."""
+    return fleet.replicas[0].worker.loaded if fleet and fleet.replicas else None
+
+
+def unix(monotonic: float | None) -> float | None:
+    """Turn the pool's monotonic time into Unix seconds."""
+    return None if monotonic is None else round(time.time() - (time.monotonic() - monotonic), 3)
