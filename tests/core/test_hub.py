@@ -2,144 +2,55 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loopback_hub import Hub, serving
 from open_speech_core import hub
+from open_speech_core.hub import fetching
 
 pytest.importorskip("huggingface_hub")
 REPO = "someone/model"
 FILES = {"config.json": b"{}", "model.bin": os.urandom(300_000), "sub/deep.json": b"[]"}
-COMMIT = "0" * 40
+PINNED = "1" * 40
 
 FETCH = """
-import json, sys, threading
+import json, os, sys, threading
 from pathlib import Path
 from open_speech_core import errors, hub
+from open_speech_core.hub import fetching
 from open_speech_core.providers import Context
-hub.PROGRESS_EVERY_S = 0.01
+fetching.PROGRESS_EVERY_S = 0.01
 seen = []
 context = Context(progress=lambda done, total: seen.append((done, total)))
 if "cancelled" in sys.argv:
     context.cancelled.set()
 try:
     files, required = (words.split(",") for words in sys.argv[3:5])
-    hub.fetch(sys.argv[2], files, Path(sys.argv[1]), context, required=required)
+    revision = os.environ.get("REVISION", "")
+    hub.fetch(sys.argv[2], files, Path(sys.argv[1]), context, required=required, revision=revision)
     print(json.dumps({"seen": seen}))
 except errors.OpenSpeechError as error:
     print(json.dumps({"code": error.code, "message": error.message}))
 """
 
 
-class Hub(ThreadingHTTPServer):
-    """The two calls of the hub's API that a fetch makes, over files in memory."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Request)
-        self.files = dict(FILES)
-        self.refusal: tuple[int, str] | None = None
-        """Status and the hub's error code, given to everything."""
-        self.cut_at: int | None = None
-        """Bytes after which the next longer body ends too soon."""
-        self.withheld: str | None = None
-        """File that is refused although it is listed."""
-        self.gets: list[tuple[str, str | None]] = []
-        """Path and Range of each GET."""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Request(BaseHTTPRequestHandler):
-    server: Hub
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        if self._refused():
-            return
-        wanted = parse_qs(body)["paths"]
-        found = [
-            {"type": "file", "path": path, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
-            for path, data in self.server.files.items()
-            if path in wanted
-        ]
-        self._answer(200, json.dumps(found).encode(), {"Content-Type": "application/json"})
-
-    def do_HEAD(self) -> None:
-        self._file(body=False)
-
-    def do_GET(self) -> None:
-        self._file(body=True)
-
-    def _file(self, *, body: bool) -> None:
-        if self._refused():
-            return
-        path = self.path.partition("?")[0].partition(f"/resolve/{COMMIT}/")[2]
-        path = path or self.path.partition("?")[0].partition("/resolve/main/")[2]
-        data = self.server.files.get(path)
-        if data is None or path == self.server.withheld:
-            return self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
-        headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
-        asked = self.headers.get("Range")
-        status = 200
-        if body:
-            self.server.gets.append((path, asked))
-            if asked:
-                first = int(asked.removeprefix("bytes=").partition("-")[0])
-                headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
-                data, status = data[first:], 206
-        self._answer(status, data, headers, body=body)
-
-    def _refused(self) -> bool:
-        if self.server.refusal is None:
-            return False
-        status, code = self.server.refusal
-        self._answer(status, b"{}", {"X-Error-Code": code})
-        return True
-
-    def _answer(self, status: int, data: bytes, headers: Mapping[str, str], *, body: bool = True) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(data))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if not body or self.command == "HEAD":
-            return
-        if self.server.cut_at is not None and len(data) > self.server.cut_at:
-            self.wfile.write(data[: self.server.cut_at])
-            self.server.cut_at, self.close_connection = None, True
-            return
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[Hub]:
-    made = Hub()
-    thread = threading.Thread(target=made.serve_forever, args=(0.02,))
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with serving(FILES) as made:
+        yield made
 
 
 def fetch(
@@ -151,22 +62,30 @@ def fetch(
     **environ: str,
 ) -> dict[str, Any]:
     """Fetch in a process of its own: the client reads its environment when it is imported."""
-    done = subprocess.run(
+    process = begin(url, folder, *words, files=files, required=required, **environ)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    return json.loads(said.splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def begin(
+    url: str, folder: Path, *words: str, files: str = "model.bin", required: str = "model.bin", **environ: str
+) -> subprocess.Popen[str]:
+    own = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder.parent),
+        "HF_HOME": str(folder.parent / "hf"),
+        "HF_ENDPOINT": url,
+        "HF_HUB_ETAG_TIMEOUT": "2",
+        "HF_HUB_DOWNLOAD_TIMEOUT": "2",
+    }
+    return subprocess.Popen(
         [sys.executable, "-c", FETCH, str(folder), REPO, files, required, *words],
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder.parent),
-            "HF_HOME": str(folder.parent / "hf"),
-            "HF_ENDPOINT": url,
-            "HF_HUB_ETAG_TIMEOUT": "2",
-            **environ,
-        },
-        capture_output=True,
+        env={**own, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
-        check=True,
     )
-    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
 def test_files_arrive_whole_and_progress_is_told(server: Hub, tmp_path: Path) -> None:
@@ -219,6 +138,97 @@ def test_a_repository_without_what_is_required_is_refused(server: Hub, tmp_path:
     assert server.gets == []
 
 
+CLIENTS_BUFFER = 10 << 20
+"""The hub's client writes a file in pieces of this size; what is under way of one is lost with the process."""
+
+
+@pytest.mark.parametrize("at", [1, CLIENTS_BUFFER - 1, 2 * CLIENTS_BUFFER + 1])
+def test_a_download_that_was_killed_goes_on_from_there(server: Hub, tmp_path: Path, at: int) -> None:
+    folder = tmp_path / "model"
+    server.files["model.bin"] = os.urandom(CLIENTS_BUFFER) * 2 + os.urandom(1000)
+    server.stalls_at = at
+    killed = begin(server.url, folder)
+    assert server.stalled.wait(20)
+    kept = at // CLIENTS_BUFFER * CLIENTS_BUFFER
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and (fetching._size(folder) < kept):
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert not (folder / "model.bin").exists(), "nothing looks whole"
+    server.stalls_at = None
+    server.going_on.set()
+    fetch(server.url, folder, files="model.bin")
+    assert server.gets == [("model.bin", None), ("model.bin", f"bytes={kept}-" if kept else None)]
+    assert (folder / "model.bin").read_bytes() == server.files["model.bin"]
+
+
+@pytest.mark.parametrize("name", ["model.bin", "config.json"])
+def test_what_came_damaged_is_removed_and_refused(server: Hub, tmp_path: Path, name: str) -> None:
+    server.damaged = name
+    answer = fetch(server.url, tmp_path / "model", files="config.json,model.bin")
+    assert answer["code"] == "download_failed"
+    assert f"{name} of 'someone/model' came damaged" in answer["message"]
+    assert not (tmp_path / "model" / name).exists()
+    server.damaged = None
+    fetch(server.url, tmp_path / "model", files="config.json,model.bin")
+    for each in ("config.json", "model.bin"):
+        assert (tmp_path / "model" / each).read_bytes() == FILES[each]
+
+
+def test_a_hub_that_stalls_is_given_up(server: Hub, tmp_path: Path) -> None:
+    server.stalls_at, server.stalls_always = 1000, True
+    answer = fetch(server.url, tmp_path / "model", HF_HUB_DOWNLOAD_TIMEOUT="1")
+    server.going_on.set()
+    assert answer["code"] == "download_failed"
+    assert not (tmp_path / "model" / "model.bin").exists()
+
+
+def test_the_commit_that_is_pinned_is_fetched(server: Hub, tmp_path: Path) -> None:
+    fetch(server.url, tmp_path / "model", REVISION=PINNED)
+    assert server.revisions == {PINNED}
+    server.revisions.clear()
+    fetch(server.url, tmp_path / "other")
+    assert server.revisions == {"main"}
+
+
+def test_a_token_goes_to_the_hub_and_into_no_message(server: Hub, tmp_path: Path) -> None:
+    fetch(server.url, tmp_path / "model", HF_TOKEN="hf_secret")
+    assert server.tokens == {"Bearer hf_secret"}
+    server.refusal = (401, "")
+    assert "hf_secret" not in fetch(server.url, tmp_path / "other", HF_TOKEN="hf_secret")["message"]
+
+
+def test_what_would_not_fit_is_not_begun(server: Hub, tmp_path: Path) -> None:
+    server.claims = {"model.bin": shutil.disk_usage(tmp_path).total * 2}
+    answer = fetch(server.url, tmp_path / "model")
+    assert answer["code"] == "storage_full"
+    assert "are missing" in answer["message"]
+    assert server.gets == []
+
+
+def test_a_full_disk_leaves_nothing_that_looks_whole(server: Hub, tmp_path: Path) -> None:
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(tmp_path)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no small file system can be mounted here")
+    try:
+        server.claims = {"model.bin": 1000}
+        answer = fetch(server.url, tmp_path / "model", HF_HOME="/nonexistent")
+        assert answer["code"] == "storage_full"
+        assert not (tmp_path / "model" / "model.bin").exists()
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_progress_is_told_while_folders_vanish(tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "file").write_bytes(b"12")
+    removing = subprocess.Popen(["rm", "-r", *(str(tmp_path / str(number)) for number in range(300))])
+    while removing.poll() is None:
+        assert 0 <= fetching._size(tmp_path) <= 600
+
+
 def test_no_hub_is_a_clear_error(tmp_path: Path) -> None:
     answer = fetch("http://127.0.0.1:9", tmp_path / "model")
     assert answer["code"] == "download_failed"
@@ -228,6 +238,7 @@ def test_no_hub_is_a_clear_error(tmp_path: Path) -> None:
 def test_offline_mode_is_named(server: Hub, tmp_path: Path) -> None:
     answer = fetch(server.url, tmp_path / "model", HF_HUB_OFFLINE="1")
     assert "HF_HUB_OFFLINE is set" in answer["message"]
+    assert server.asked == 0
 
 
 def test_a_cancel_stops_it_between_files(server: Hub, tmp_path: Path) -> None:

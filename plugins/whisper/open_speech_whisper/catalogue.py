@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from msgspec.structs import replace
+
 from open_speech_core.types import Model
 
 RATE = 16_000
@@ -45,8 +47,30 @@ def make_model(id: str, *, mb: int = 0, memory_mb: int = 0, licence: str = "", d
     )
 
 
+REVISIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "deepdml/faster-whisper-large-v3-turbo-ct2": "4df90f75321148c3a29a9e2351b7ddf8f5b115a8",
+        "Systran/faster-whisper-tiny": "d90ca5fe260221311c53c58e660288d3deb8d356",
+        "Systran/faster-whisper-tiny.en": "0d3d19a32d3338f10357c0889762bd8d64bbdeba",
+        "Systran/faster-whisper-base": "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66",
+        "Systran/faster-whisper-base.en": "3d3d5dee26484f91867d81cb899cfcf72b96be6c",
+        "Systran/faster-whisper-small": "536b0662742c02347bc0e980a01041f333bce120",
+        "Systran/faster-whisper-small.en": "d1d751a5f8271d482d14ca55d9e2deeebbae577f",
+        "Systran/faster-whisper-medium": "08e178d48790749d25932bbc082711ddcfdfbc4f",
+        "Systran/faster-whisper-medium.en": "a29b04bd15381511a9af671baec01072039215e3",
+        "Systran/faster-whisper-large-v2": "f0fe81560cb8b68660e564f55dd99207059c092e",
+        "Systran/faster-whisper-large-v3": "edaa852ec7e145841d8ffdb056a99866b5f0a478",
+        "Systran/faster-distil-whisper-small.en": "ef77d90526ccd62cde3808ee70626a01e5cf83e4",
+        "Systran/faster-distil-whisper-large-v3": "c3058b475261292e64a0412df1d2681c06260fab",
+    }
+)
+"""Commits that are fetched, as several published projects pin or cache them. distil-medium.en has none that is
+confirmed so, and comes in its newest."""
+
+
 def _listed(id: str, mb: int, memory_mb: int, description: str) -> Model:
-    return make_model(id, mb=mb, memory_mb=memory_mb, licence="MIT", description=description)
+    model = make_model(id, mb=mb, memory_mb=memory_mb, licence="MIT", description=description)
+    return replace(model, revision=REVISIONS.get(id, ""))
 
 
 MODELS = (

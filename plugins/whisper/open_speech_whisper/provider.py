@@ -93,6 +93,27 @@ class WhisperTranscriber(Transcriber[WhisperOptions]):
             return make_model(id)
         return None
 
+    def local(self) -> Iterator[Model]:
+        """List what lies in our home, under STT_MODEL_DIR and in the hub's caches, and is not listed anyhow."""
+        known = {model.id for model in MODELS}
+        for id in self._here():
+            if id not in known:
+                known.add(id)
+                yield make_model(id)
+
+    def _here(self) -> Iterator[str]:
+        own = Path(self.options.model_dir) if self.options.model_dir else None
+        for root in filter(None, (self.home, own)):
+            for folder in sorted(root.glob("*--*")):
+                id = folder.name.replace("--", "/", 1)
+                if hub.is_repo_id(id) and hub.has_files(folder, REQUIRED):
+                    yield id
+        if own is not None:
+            yield from (folder.name for folder in sorted(own.glob("*")) if self._own_folder(folder.name) is not None)
+        for cache in self._caches():
+            # Any repository may lie there; Whisper's in this form are named so.
+            yield from (repo for repo in hub.cached_repos(cache, REQUIRED) if "whisper" in repo.lower())
+
     def artifacts(self, model: Model) -> Artifacts:
         for folder in self._folders(model.id):
             if hub.has_files(folder, REQUIRED):
@@ -107,7 +128,7 @@ class WhisperTranscriber(Transcriber[WhisperOptions]):
         if not hub.is_repo_id(model.id):
             raise DownloadFailed(f"{model.id!r} is no repository of the hub; put its files under STT_MODEL_DIR")
         partial, target = self._partial(model.id), self.home / hub.folder_name(model.id)
-        hub.fetch(model.id, FILES, partial, context, required=REQUIRED)
+        hub.fetch(model.id, FILES, partial, context, required=REQUIRED, revision=model.revision)
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
 
@@ -137,14 +158,16 @@ class WhisperTranscriber(Transcriber[WhisperOptions]):
                 yield own
             return
         yield self.home / hub.folder_name(id)
-        caches = [hub.cache_folder(os.environ)]
         if self.options.model_dir:
             yield Path(self.options.model_dir) / hub.folder_name(id)
-            # Where faster-whisper puts what it downloads when given this folder as its root.
-            caches.insert(0, Path(self.options.model_dir))
-        for cache in caches:
+        for cache in self._caches():
             if (snapshot := hub.cached(cache, id, REQUIRED)) is not None:
                 yield snapshot
+
+    def _caches(self) -> list[Path]:
+        """Name the hub's caches; faster-whisper makes one of the folder that it is given as its root."""
+        own = [Path(self.options.model_dir)] if self.options.model_dir else []
+        return [*own, hub.cache_folder(os.environ)]
 
     def _own_folder(self, id: str) -> Path | None:
         """Find a folder of the owner's by its name; the name cannot lead out of STT_MODEL_DIR."""
