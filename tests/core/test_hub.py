@@ -250,11 +250,13 @@ def test_whisper_and_piper_download_into_their_folders(server: Hub, tmp_path: Pa
     voice = "de/de_DE/thorsten/high/de_DE-thorsten-high.onnx"
     server.files = {
         "config.json": b"{}", "model.bin": b"w" * 1000, "tokenizer.json": b"{}", "vocabulary.txt": b"v",
-        "README.md": b"no", voice: b"v" * 1000, f"{voice}.json": b'{"audio": {"sample_rate": 22050}}',
+        "README.md": b"no", "voices.json": json.dumps({"de_DE-thorsten-high": {}, "de_DE-thorsten-low": {}}).encode(),
+        voice: b"v" * 1000, f"{voice}.json": b'{"audio": {"sample_rate": 22050}}',
     }  # fmt: skip
     code = """
 import sys
 from pathlib import Path
+from open_speech_core.errors import DownloadFailed
 from open_speech_core.providers import Context
 from open_speech_piper.provider import PiperSynthesizer
 from open_speech_whisper.provider import WhisperTranscriber
@@ -265,6 +267,12 @@ for cls, id in ((WhisperTranscriber, "someone/model"), (PiperSynthesizer, "de_DE
     provider.download(model, Context())
     assert provider.artifacts(model).complete
     provider.download(model, Context())
+try:
+    provider.download(provider.resolve("de_DE-torsten-high"), Context())
+except DownloadFailed as error:
+    assert "it has de_DE-thorsten-high, de_DE-thorsten-low" in error.message, error.message
+else:
+    raise AssertionError("a voice that the collection has not was downloaded")
 """
     pytest.importorskip("open_speech_whisper")
     pytest.importorskip("open_speech_piper")
@@ -281,6 +289,7 @@ for cls, id in ((WhisperTranscriber, "someone/model"), (PiperSynthesizer, "de_DE
         "whisper/someone--model/vocabulary.txt",
         "piper/de_DE-thorsten-high.onnx",
         "piper/de_DE-thorsten-high.onnx.json",
+        "piper/voices.json",
     }
     assert not [path for path in found if path.endswith(".part")]
 

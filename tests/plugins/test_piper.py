@@ -87,6 +87,31 @@ def test_listed_voices_are_well_formed_and_name_their_files() -> None:
     assert {"en_US-amy-high", "en_GB-southern_english_female-medium"}.isdisjoint(LISTED)
 
 
+def test_the_collections_list_adds_its_voices_and_their_sizes(tmp_path: Path) -> None:
+    weights = "xx/xx_YY/new/low/xx_YY-new-low.onnx"
+    files = {weights: {"size_bytes": 123, "md5_digest": ""}, f"{weights}.json": {"size_bytes": 4}}
+    (tmp_path / "voices.json").write_text(json.dumps({"xx_YY-new-low": {"quality": "low", "files": files}}))
+    found = {model.id: model for model in make(tmp_path).models()}
+    assert len(found) == len(LISTED) + 1
+    assert found["piper/xx_YY-new-low"].bytes == 123
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"a": 3}', b"\xff"])
+def test_a_list_nobody_can_read_is_as_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "voices.json").write_bytes(content)
+    assert len(make(tmp_path).models()) == len(LISTED)
+
+
+def test_the_owners_own_voices_are_found(tmp_path: Path) -> None:
+    lay(tmp_path, "de_AT-mine-medium", 22_050)
+    lay(tmp_path, JOE, 22_050)
+    (tmp_path / "de_AT-half-medium.onnx").write_bytes(b"no config")
+    (tmp_path / "noise.onnx").write_bytes(b"no voice")
+    (mine,) = make(tmp_path).local()
+    assert mine.id == "piper/de_AT-mine-medium"
+    assert make(tmp_path).artifacts(mine).complete
+
+
 @pytest.mark.parametrize(
     ("id", "rate", "tag"),
     [

@@ -190,6 +190,27 @@ def test_weights_are_found_where_they_lie(tmp_path: Path, monkeypatch: pytest.Mo
     assert not provider.artifacts(model_of(TINY)).complete
 
 
+def test_models_that_lie_here_and_nobody_listed_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    provider = make(tmp_path / "home", model_dir=str(tmp_path / "own"))
+    assert list(provider.local()) == []
+    for place in (
+        "home/some--whisper",
+        "home/Systran--faster-whisper-tiny.en",
+        "own/some--whisper",
+        "own/mine",
+        "own/models--other--whisper/snapshots/abc",
+        "hf/hub/models--third--faster-Whisper/snapshots/abc",
+        "hf/hub/models--third--translator/snapshots/abc",
+    ):
+        lay(tmp_path / place)
+    (tmp_path / "home" / ".half--whisper.part").mkdir()
+    found = [model.id for model in provider.local()]
+    assert found == ["some/whisper", "mine", "other/whisper", "third/faster-Whisper"]
+    assert all(provider.artifacts(model).complete for model in provider.local())
+
+
 def test_settings_come_from_their_variables() -> None:
     problems: list[Any] = []
     environ = {"STT_COMPUTE_TYPE": "float16", "STT_MODEL_DIR": "/m", "WHISPER_BEAM_SIZE": "2"}

@@ -80,14 +80,14 @@ def _fetch_file(repo: str, entry: Any, revision: str, folder: Path, context: Con
 
 def _fetch_part(repo: str, entry: Any, revision: str, part: Path, context: Context) -> None:
     """Fetch what is missing of a file; a part that is too long is begun anew."""
-    from huggingface_hub import file_download, get_hf_file_metadata, hf_hub_url, utils
+    from huggingface_hub import file_download, hf_hub_url, utils
 
     untyped: Any = utils
     transfer: Any = file_download
     if part.is_file() and part.stat().st_size > entry.size:
         part.unlink()
     url = hf_hub_url(repo, entry.path, revision=revision or None)
-    location = get_hf_file_metadata(url).location
+    location: str = transfer.get_hf_file_metadata(url).location
     headers: dict[str, str] = untyped.build_hf_headers()
     if urlsplit(location).netloc != urlsplit(url).netloc:
         # The token is the hub's alone; its storage has addresses of its own, signed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from open_speech_core.errors import DownloadFailed, WeightsMissing
 from open_speech_core.providers import Context, Synthesizer, SynthesizerEngine
 from open_speech_core.types import Artifacts, Capabilities, LoadSpec, Model, ProviderInfo, Voice
 
+from .index import FILE as INDEX_FILE
+from .index import Index, near
 from .voices import LISTED, PREFIX, REPO, VoiceConfig, VoiceId, parse_voice_id, read_config
 
 Noise = Annotated[float, Meta(ge=0, le=2)]
@@ -51,12 +54,26 @@ class PiperSynthesizer(Synthesizer[PiperOptions]):
     Options = PiperOptions
     RequestOptions = PiperRequestOptions
 
+    def __init__(self, options: PiperOptions, home: Path) -> None:
+        super().__init__(options, home)
+        self._index = Index(home)
+
     def models(self) -> tuple[Model, ...]:
-        return tuple(self._model(voice) for id in LISTED if (voice := parse_voice_id(id)))
+        """List the voices we know of, and with the collection's own list at hand all of those."""
+        ids = dict.fromkeys((*LISTED, *self._index.voices))
+        return tuple(self._model(voice) for id in ids if (voice := parse_voice_id(id)))
 
     def resolve(self, id: str) -> Model | None:
         voice = parse_voice_id(id)
         return self._model(voice) if voice is not None else None
+
+    def local(self) -> Iterator[Model]:
+        """List voices in our home that nobody listed: the owner's own."""
+        listed = {*LISTED, *self._index.voices}
+        for file in sorted(self.home.glob("*.onnx")):
+            voice = parse_voice_id(file.stem)
+            if voice is not None and voice.id not in listed and file.with_name(f"{file.name}.json").is_file():
+                yield self._model(voice)
 
     def voices(self, model: Model) -> tuple[Voice, ...]:
         if (voice := parse_voice_id(model.id)) is None:
@@ -85,6 +102,7 @@ class PiperSynthesizer(Synthesizer[PiperOptions]):
             return
         if (voice := parse_voice_id(model.id)) is None:
             raise DownloadFailed(f"{model.id!r} is no voice of Piper's collection")
+        self._check_exists(voice, context)
         partial = self._partial(voice)
         weights, config = voice.repo_path, f"{voice.repo_path}.json"
         hub.fetch(REPO, (weights, config), partial, context, required=(weights, config))
@@ -92,6 +110,18 @@ class PiperSynthesizer(Synthesizer[PiperOptions]):
         (partial / config).replace(to_config)
         (partial / weights).replace(to_weights)
         shutil.rmtree(partial, ignore_errors=True)
+
+    def _check_exists(self, voice: VoiceId, context: Context) -> None:
+        """Raise ``DownloadFailed`` for a voice that the collection's list, fetched first if need be, has not."""
+        if not self._index.voices:
+            partial = self.home / ".voices.part"
+            hub.fetch(REPO, (INDEX_FILE,), partial, context, required=(INDEX_FILE,))
+            (partial / INDEX_FILE).replace(self.home / INDEX_FILE)
+            shutil.rmtree(partial, ignore_errors=True)
+        known = self._index.voices
+        if known and voice.id not in known:
+            like = ", ".join(near(voice.id, known))
+            raise DownloadFailed(f"Piper's collection has no voice {voice.id!r}" + (f"; it has {like}" if like else ""))
 
     def load(self, spec: LoadSpec) -> SynthesizerEngine:
         from .engine import load_engine
@@ -113,7 +143,7 @@ class PiperSynthesizer(Synthesizer[PiperOptions]):
             rate=config.audio.sample_rate if config is not None else voice.usual_rate,
             title=f"Piper {voice.title}",
             languages=(voice.tag,),
-            bytes=voice.usual_bytes,
+            bytes=indexed.bytes if (indexed := self._index.voices.get(voice.id)) else voice.usual_bytes,
             licence="see its MODEL_CARD",
             memory_mb=voice.memory_mb,
             span_s=None,

@@ -109,7 +109,8 @@ class WhisperTranscriber(Transcriber[WhisperOptions]):
                 if hub.is_repo_id(id) and hub.has_files(folder, REQUIRED):
                     yield id
         if own is not None:
-            yield from (folder.name for folder in sorted(own.glob("*")) if self._own_folder(folder.name) is not None)
+            names = (folder.name for folder in sorted(own.glob("*")) if "--" not in folder.name)
+            yield from (name for name in names if self._own_folder(name) is not None)
         for cache in self._caches():
             # Any repository may lie there; Whisper's in this form are named so.
             yield from (repo for repo in hub.cached_repos(cache, REQUIRED) if "whisper" in repo.lower())
