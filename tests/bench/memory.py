@@ -19,9 +19,9 @@ OWN = "PSS of the server and its media workers; engine workers are the models' a
 
 
 def measure(stage: Stage) -> Iterator[Result]:
-    """Measure all three."""
+    """Measure them all."""
     yield from _rest(stage)
-    yield _rounds(stage)
+    yield from _rounds(stage)
 
 
 def use(client: Client, upload: Upload) -> None:
@@ -62,15 +62,19 @@ def _rest(stage: Stage) -> Iterator[Result]:
     )
 
 
-def _rounds(stage: Stage) -> Result:
+def _rounds(stage: Stage) -> Iterator[Result]:
     """Load, use and unload, again and again; the first round, which starts what stays, is not counted."""
     upload = Upload.of(stage.clips.short)
+    loaded: list[Footprint] = []
     kept: list[Footprint] = []
     with stage.server() as server, stage.client(server) as client:
+        time.sleep(SETTLE_S)
+        before = footprint(server)
         for _ in range(stage.rounds(10, 3) + 1):
             for model in MODELS:
                 client.post("/v1/audio/models/load", {"model": model})
             use(client, upload)
+            loaded.append(footprint(server))
             for model in MODELS:
                 client.post("/v1/audio/models/unload", {"model": model})
             time.sleep(SETTLE_S)
@@ -78,7 +82,19 @@ def _rounds(stage: Stage) -> Result:
     counted = kept[1:]
     if any(each.engines for each in counted):
         raise RuntimeError("an engine's worker outlived its unload")
-    return judged(
+    yield judged(
+        "memory/two models loaded and used, with all workers",
+        estimates.median([each.own + each.engines for each in loaded[1:]]),
+        "MB",
+        notes=[_described("before the first load", before), _described("loaded", loaded[-1])],
+    )
+    yield judged(
+        "memory/unloaded again, with all workers",
+        estimates.median([each.own + each.engines for each in counted]),
+        "MB",
+        notes=[_described("unloaded", kept[-1])],
+    )
+    yield judged(
         "memory/growth over rounds of load, use, unload",
         estimates.slope([each.own for each in counted]),
         "MB/round",
