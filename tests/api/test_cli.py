@@ -356,8 +356,8 @@ def test_progress_is_shown_in_a_terminal_only(echo_server: Running, spoken: Path
 def test_models_of_a_server(tmp_path: Path, echo_server: Running) -> None:
     done = run(tmp_path, "models", "--url", echo_server.url)
     head, *rows = done.stdout.decode().splitlines()
-    assert head.split() == ["MODEL", "KIND", "PROVIDER", "STATE", "DEVICE"]
-    assert any(row.split()[:3] == ["echo-voice", "synthesizer", "echo"] for row in rows)
+    assert head.split() == ["MODEL", "KIND", "PROVIDER", "STATE", "DEVICE", "MB"]
+    assert any(row.split()[:3] == ["echo-voice", "tts", "echo"] for row in rows)
     listed = json.loads(run(tmp_path, "models", "--json", "--url", echo_server.url).stdout)
     assert "echo" in [model["id"] for model in listed]
 
@@ -366,7 +366,7 @@ def test_models_of_the_installation_without_a_server(tmp_path: Path) -> None:
     done = run(tmp_path, "models", environ={"OS_PORT": str(free_port())})
     assert done.returncode == 0
     assert "no server answers" in say(done)
-    assert any(row.split()[:4] == ["echo", "transcriber", "echo", "downloaded"] for row in _rows(done))
+    assert any(row.split()[:4] == ["echo", "stt", "echo", "downloaded"] for row in _rows(done))
 
 
 def _rows(done: subprocess.CompletedProcess[bytes]) -> list[str]:
@@ -374,9 +374,10 @@ def _rows(done: subprocess.CompletedProcess[bytes]) -> list[str]:
 
 
 def test_fetching_a_model_that_is_here_or_unknown(tmp_path: Path) -> None:
-    done = run(tmp_path, "models", "download", "echo")
+    environ = {"OS_PORT": str(free_port())}
+    done = run(tmp_path, "models", "download", "echo", environ=environ)
     assert (done.returncode, say(done)) == (0, "echo is here already.\n")
-    done = run(tmp_path, "models", "download", "no such model")
+    done = run(tmp_path, "models", "download", "no such model", environ=environ)
     assert done.returncode == 1
     assert "'no such model'" in say(done)
 
@@ -554,8 +555,10 @@ def test_true_sizes_are_left_alone() -> None:
     assert file.getvalue() == before
 
 
-def test_models_all_lists_what_can_be_fetched_without_asking_a_server(tmp_path: Path) -> None:
+def test_models_all_lists_what_can_be_fetched(tmp_path: Path) -> None:
     pytest.importorskip("open_speech_whisper")
-    done = run(tmp_path, "models", "--all", "--json", environ={"OS_URL": "http://127.0.0.1:1"})
+    environ = {"OS_PORT": str(free_port())}
+    done = run(tmp_path, "models", "--all", "--json", environ=environ)
     assert done.returncode == 0, say(done)
     assert b"Systran/faster-whisper-base" in done.stdout
+    assert b"Systran/faster-whisper-base" not in run(tmp_path, "models", "--json", environ=environ).stdout

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
+    from open_speech_api.wire.lifecycle import ModelProgress
+
 Say = Callable[[str], None]
 
 
@@ -51,6 +53,27 @@ def counter(title: str) -> Iterator[Callable[[float, float], None]]:
     with _progress(f"{title} {{task.percentage:.0f}} %", f"{title}: done") as progress:
         task = progress.add_task("", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total or None)
+
+
+@contextmanager
+def model_bar(id: str) -> Iterator[Callable[[ModelProgress], None]]:
+    """Show how far a model is: bytes, speed and time left while it is fetched, then that it is loaded."""
+    if not sys.stderr.isatty():
+        yield lambda now: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+    with bar:
+        task = bar.add_task(id, total=None)
+
+        def show(now: ModelProgress) -> None:
+            total = now.bytes_total if now.status == "downloading" and now.bytes_total else None
+            bar.update(task, description=f"{id}: {now.status}", completed=now.bytes_done, total=total)
+
+        yield show
 
 
 def _progress(before: str, after: str) -> Progress:
