@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
@@ -24,9 +25,13 @@ from .controllers.health import HealthController
 from .controllers.legacy import LegacyController
 from .controllers.models import ModelsController
 from .controllers.pages import PagesController
+from .controllers.providers import ProvidersController
 from .controllers.speech import SpeechController
 from .controllers.transcription import TranscriptionController
 from .failures import HANDLERS
+from .installs import Installs, Place
+from .installs.catalogue import read_catalogue
+from .installs.installs import sweep
 from .observers import Observers
 from .runtime import weights
 from .runtime.downloads import Downloads
@@ -34,7 +39,7 @@ from .runtime.fleet import Policy, Target
 from .runtime.memory import Memory
 from .runtime.pool import Pool
 from .runtime.targets import Targets
-from .runtime.worker import Limits
+from .runtime.worker import Limits, Worker
 from .runtime.workers import make_workers
 from .schema import Schema
 from .security.gate import Gate
@@ -51,6 +56,7 @@ CONTROLLERS: tuple[ControllerRouterHandler, ...] = (
     CatalogueController,
     ModelsController,
     LegacyController,
+    ProvidersController,
     PagesController,
 )
 JSON_BODY_MAX_BYTES = 1 << 20
@@ -77,6 +83,7 @@ class Application:
 
 def create_app(settings: Settings, plugins: Discovery, environ: Mapping[str, str]) -> Application:
     """Wire a server of ``settings`` and ``plugins``; ``environ`` is what plugins' options are read from."""
+    sweep(settings.server.folder("providers"))
     registry = build_registry(
         plugins,
         environ=environ,
@@ -114,10 +121,12 @@ def make_services(settings: Settings, registry: Registry, plugins: Discovery, en
     targets = Targets(settings, registry, environ)
     downloads = Downloads(make, targets.note)
     memory = Memory(settings.server.data_root / "measured.json", environ, settings.models.memory_mb)
+    pool = Pool(policy, make, fetch=downloads.fetch, memory=memory)
     return Services(
         settings=settings,
         registry=registry,
-        pool=Pool(policy, make, fetch=downloads.fetch, memory=memory),
+        pool=pool,
+        installs=_installs(settings, registry, pool, downloads, make, environ),
         downloads=downloads,
         memory=memory,
         targets=targets,
@@ -127,6 +136,25 @@ def make_services(settings: Settings, registry: Registry, plugins: Discovery, en
         started_at=unix_now(),
         local_only=is_loopback(settings.server.host),
     )
+
+
+def _installs(
+    settings: Settings,
+    registry: Registry,
+    pool: Pool,
+    downloads: Downloads,
+    make: Callable[[Target], Worker],
+    environ: Mapping[str, str],
+) -> Installs:
+    server = settings.server
+    place = Place(
+        providers=server.folder("providers"),
+        wheelhouse=server.folder("wheelhouse"),
+        models=server.data_root / "models",
+        timeout_s=server.install_timeout_s,
+    )
+    owners = None if server.provider_catalogue is None else Path(server.provider_catalogue).expanduser()
+    return Installs(read_catalogue(owners), place, registry, pool, downloads, make, environ)
 
 
 @asynccontextmanager
@@ -149,6 +177,7 @@ async def _lifespan(services: Services) -> AsyncIterator[None]:
 
 async def _end(services: Services) -> None:
     """End what runs; may be called again."""
+    await services.installs.close()
     await services.downloads.close()
     await services.pool.drain(services.settings.server.drain_s)
     services.observers.stop()

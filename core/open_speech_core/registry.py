@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from .errors import LoadFailed, ModelNotFound, PluginError
 from .plugins import Discovery, FoundProvider, PluginRecord
 from .providers import AnyProvider
-from .remote import read_environments
+from .remote import Found, read_environments
 from .types import Kind, Model, ModelSource, Voice
 from .worker.engines import instantiate
 
@@ -83,8 +83,10 @@ class Registry:
         plugins: Iterable[PluginRecord] = (),
         providers: Iterable[tuple[PluginRecord, AnyProvider]] = (),
         sources: Iterable[ModelSource] = (),
+        remotes: Iterable[PluginRecord] = (),
     ) -> None:
         self.plugins = tuple(plugins)
+        self._remotes = tuple(remotes)
         self.conflicts: tuple[str, ...] = ()
         self.generation = 1
         self._providers = tuple(sorted(providers, key=lambda pair: (pair[0].distribution, pair[1].info.name)))
@@ -96,8 +98,25 @@ class Registry:
         return tuple(provider for _, provider in self._providers)
 
     @property
+    def pairs(self) -> tuple[tuple[PluginRecord, AnyProvider], ...]:
+        """Give each provider with the plugin it came with."""
+        return self._providers
+
+    @property
     def sources(self) -> tuple[ModelSource, ...]:
         return tuple(self._sources.values())
+
+    def replace_remotes(self, found: Iterable[Found]) -> None:
+        """Take what other environments hold now in place of what they held."""
+        remotes = list(found)
+        here = [pair for pair in self._providers if pair[0].interpreter is None]
+        here += [(record, remote) for record, remote in remotes if remote is not None]
+        kept = [each for each in self.plugins if each not in self._remotes]
+        self._remotes = tuple(record for record, _ in remotes)
+        self.plugins = (*kept, *self._remotes)
+        self._providers = tuple(sorted(here, key=lambda pair: (pair[0].distribution, pair[1].info.name)))
+        self._listed = self._index()
+        self.generation += 1
 
     def _index(self) -> dict[tuple[Kind, str], Resolved]:
         listed: dict[tuple[Kind, str], Resolved] = {}
@@ -251,11 +270,12 @@ def build_registry(
             plugins = [_with_error(record, found.plugin, error.message) for record in plugins]
         else:
             providers.append((found.plugin, provider))
+    remotes: list[PluginRecord] = []
     for record, remote in read_environments(providers_dir, home) if providers_dir else ():
-        plugins.append(record)
+        remotes.append(record)
         if remote is not None:
             providers.append((record, remote))
-    return Registry(plugins=plugins, providers=providers, sources=discovery.sources)
+    return Registry(plugins=(*plugins, *remotes), providers=providers, sources=discovery.sources, remotes=remotes)
 
 
 def _made(found: FoundProvider, home: Path, environ: Mapping[str, str]) -> AnyProvider:

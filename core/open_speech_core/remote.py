@@ -103,6 +103,9 @@ def read_environments(providers_dir: Path, home: Path) -> Iterator[Found]:
     if not providers_dir.is_dir():
         return
     for file in sorted(providers_dir.glob(f"*/{DESCRIPTION}")):
+        if file.parent.name.startswith("."):
+            # An install that is not finished.
+            continue
         try:
             environment = msgspec.json.decode(file.read_bytes(), type=Environment)
         except (OSError, msgspec.MsgspecError) as error:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
+from open_speech_api.installs import Entry
 from open_speech_api.runtime.fleet import Fleet
 from open_speech_api.services import Services
-from open_speech_core.errors import Forbidden, InvalidRequest, ModelNotFound
+from open_speech_core.errors import Forbidden, InvalidRequest, ModelNotFound, ProviderMissing
 from open_speech_core.registry import Resolved
 from open_speech_core.types import Kind, Loaded
 
@@ -71,14 +72,27 @@ def known(services: Services) -> list[Resolved]:
     return found
 
 
+def missing(services: Services, id: str) -> Entry | None:
+    """Give the catalogue's entry whose provider would have a model, while that is not installed."""
+    return next((entry for entry in services.installs.missing() if id in entry.models), None)
+
+
 def any_kind(services: Services, id: str) -> Resolved:
     """Find a model of either kind: who lists the id, else whose name it begins with, else who claims it first.
 
-    Raises ``ModelNotFound``.
+    Raises:
+        ProviderMissing: the catalogue knows its provider, which is not installed.
+        ModelNotFound: nobody knows it.
     """
     for kind in OFFERED:
         if (found := services.registry.listed(kind, id)) is not None:
             return found
+    if (entry := missing(services, id)) is not None:
+        raise ProviderMissing(
+            f"model {id!r} needs the provider {entry.name!r}, which is not installed; "
+            f"run: open-speech providers install {entry.name}",
+            param="model",
+        )
     claims = [claim for kind in OFFERED if (claim := _claimed(services, kind, id)) is not None]
     for claim in claims:
         if claim.provider.info.name == id.partition("/")[0]:

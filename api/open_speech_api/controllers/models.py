@@ -26,12 +26,19 @@ from open_speech_api.wire.lifecycle import (
     ModelProgress,
     ModelUnloaded,
 )
-from open_speech_core.errors import FeatureNotSupported, InUse, InvalidRequest, ModelNotFound, NotLoaded
+from open_speech_core.errors import (
+    FeatureNotSupported,
+    InUse,
+    InvalidRequest,
+    ModelNotFound,
+    NotLoaded,
+    ProviderMissing,
+)
 from open_speech_core.registry import Resolved
 from open_speech_core.types import Artifacts
 
-from .choosing import any_kind, check_control, check_id, known
-from .states import managed, progress_of
+from .choosing import any_kind, check_control, check_id, known, missing
+from .states import managed, progress_of, unavailable
 from .waiting import AnyRequest, while_connected
 
 Wait: TypeAlias = Annotated[
@@ -54,7 +61,12 @@ class ModelsController(Controller):
     @get("/", summary="List every model with its state")
     async def models(self, services: NamedDependency[Services]) -> ManagedModelList:
         """List every model that providers know or that lies on this machine."""
-        return ManagedModelList(models=tuple(managed(services, found) for found in known(services)))
+        found = [managed(services, each) for each in known(services)]
+        ids = {each.id for each in found}
+        found += [
+            unavailable(entry, id) for entry in services.installs.missing() for id in entry.models if id not in ids
+        ]
+        return ManagedModelList(models=tuple(found))
 
     @get("/{rest:path}", summary="Show a model: status, progress or artifacts")
     async def show(
@@ -62,7 +74,13 @@ class ModelsController(Controller):
     ) -> ManagedModel | ModelProgress | ModelFiles:
         """Show a model's state (``/{id}`` or ``/{id}/status``), how far it is (``/{id}/progress``), or its files
         (``/{id}/artifacts``). The id may hold slashes, raw or as ``%2F``."""
-        found, verb = _split(services, rest, LOOKS)
+        try:
+            found, verb = _split(services, rest, LOOKS)
+        except ProviderMissing:
+            id = rest.removeprefix("/").removesuffix("/status")
+            if (entry := missing(services, id)) is None:
+                raise
+            return unavailable(entry, id)
         return LOOKS[verb](services, found)
 
     @post("/{rest:path}", summary="Load, download or prefetch a model", status_code=200)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from open_speech_api.installs import Entry
 from open_speech_api.runtime.downloads import Download
 from open_speech_api.services import Services
 from open_speech_api.wire.lifecycle import ManagedModel, ModelProgress, ModelType, State, Status
 from open_speech_core.errors import ErrorInfo
 from open_speech_core.registry import Resolved
+from open_speech_core.types import Capabilities
 
 from .choosing import default_of, loaded_of, unix
 
@@ -55,6 +57,21 @@ def managed(services: Services, found: Resolved) -> ManagedModel:
         ttl_remaining=None if remaining is None else round(remaining, 1),
         progress=_fraction(download) if download and state in ("queued", "downloading") else None,
         error=_error(services, found),
+    )
+
+
+def unavailable(entry: Entry, id: str) -> ManagedModel:
+    """Show a model whose provider could be installed."""
+    return ManagedModel(
+        id=id,
+        type="stt" if entry.kinds[0] == "transcriber" else "tts",
+        backend=entry.name,
+        provider=entry.name,
+        state="provider_missing",
+        capabilities=Capabilities(),
+        provider_available=False,
+        description=f"Needs the provider {entry.title}, which is not installed",
+        licence=entry.weights_licence,
     )
 
 

@@ -81,6 +81,10 @@ class Downloads:
         running = self._running.get(key)
         return running.snapshot() if running is not None else self._failed.get(key)
 
+    def running(self) -> list[Target]:
+        """Give what is being fetched, or waits for its turn."""
+        return [running.target for running in self._running.values()]
+
     async def cancel(self, key: str) -> bool:
         """End a download and its process; what came stays for the next. False when none runs."""
         running = self._running.get(key)
@@ -100,7 +104,7 @@ class Downloads:
     def _begun(self, target: Target) -> _Running:
         running = self._running.get(target.key)
         if running is None:
-            running = self._running[target.key] = _Running(self._clock)
+            running = self._running[target.key] = _Running(target, self._clock)
             running.task = asyncio.create_task(self._run(running, target))
             self._failed.pop(target.key, None)
         return running
@@ -161,7 +165,8 @@ class _Running:
 
     task: asyncio.Task[OpenSpeechError | None]
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, target: Target, clock: Callable[[], float]) -> None:
+        self.target = target
         self.waits = True
         self._clock = clock
         self._done = 0

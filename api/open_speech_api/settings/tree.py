@@ -73,6 +73,21 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     providers_dir: (
         Annotated[str, Meta(description="Where providers are installed. Unset: `providers` in the data folder.")] | None
     ) = None
+    provider_install: Annotated[
+        bool, Meta(description="Let providers be installed while the server runs; no: 403 for everybody.")
+    ] = True
+    provider_catalogue: (
+        Annotated[str, Meta(description="JSON file with further providers that may be installed.")] | None
+    ) = None
+    wheelhouse: (
+        Annotated[
+            str, Meta(description="Folder with our own wheels for installs. Unset: `wheelhouse` in the data folder.")
+        ]
+        | None
+    ) = None
+    install_timeout_s: Annotated[
+        float, Meta(gt=0, le=86_400, description="Seconds an install of a provider may take.")
+    ] = 1800.0
     run_dir: (
         Annotated[
             str,
@@ -132,9 +147,11 @@ class ServerSettings(Section, frozen=True, kw_only=True):
         return user_data_path("open-speech", appauthor=False)
 
     def folder(self, name: str) -> Path:
-        """Give a part of the data; only ``providers`` has a variable of its own."""
+        """Give a part of the data; ``providers`` and ``wheelhouse`` have variables of their own."""
         if name == "providers" and self.providers_dir is not None:
             return Path(self.providers_dir).expanduser()
+        if name == "wheelhouse" and self.wheelhouse is not None:
+            return Path(self.wheelhouse).expanduser()
         return self.data_root / name
 
     def __repr__(self) -> str:

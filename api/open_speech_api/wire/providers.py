@@ -1,0 +1,80 @@
+"""Providers and their installs, as JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from open_speech_core.types import Kind
+
+
+class InstallRequest(Struct, frozen=True, kw_only=True):
+    """What to install: a provider by its name, or by one of its models."""
+
+    provider: Annotated[str, Meta(description="A name of the catalogue.")] | None = None
+    model: (
+        Annotated[str, Meta(description="A model whose provider is wanted; used when `provider` is absent.")] | None
+    ) = None
+
+
+class InstallStarted(Struct, frozen=True, kw_only=True):
+    """An install that runs, or is done already."""
+
+    job_id: str
+    status: Literal["installing", "done", "failed", "cancelled"]
+
+
+class InstallJob(Struct, frozen=True, kw_only=True):
+    """How far an install is."""
+
+    job_id: str
+    provider: str
+    status: Literal["installing", "done", "failed", "cancelled"]
+    step: str
+    output: str
+    error: str | None = None
+
+
+class ProviderObject(Struct, frozen=True, kw_only=True):
+    """A provider that is here or could be."""
+
+    name: str
+    title: str
+    kinds: tuple[Kind, ...]
+    installed: bool
+    state: Literal["installed", "installing", "available"]
+    where: Literal["server", "own"] | None = None
+    """The server's environment, or one of its own."""
+    version: str | None = None
+    licence: str = ""
+    weights_licence: str = ""
+    python: str | None = None
+    """Python versions it can live under."""
+    size_mb: int | None = None
+    update: str | None = None
+    """Version that an install would bring, if another."""
+
+
+class ProviderList(Struct, frozen=True, kw_only=True):
+    providers: tuple[ProviderObject, ...]
+
+
+class ProviderRemoved(Struct, frozen=True, kw_only=True):
+    status: Literal["removed"]
+    provider: str
+
+
+class PluginObject(Struct, frozen=True, kw_only=True):
+    """What became of one plugin."""
+
+    name: str
+    distribution: str
+    version: str
+    where: Literal["server", "own"]
+    error: str | None = None
+
+
+class PluginList(Struct, frozen=True, kw_only=True):
+    plugins: tuple[PluginObject, ...]
+    conflicts: tuple[str, ...] = ()
