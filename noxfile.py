@@ -6,6 +6,7 @@ Every environment is installed from ``requirements.lock`` with our own distribut
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import nox
@@ -20,14 +21,18 @@ DISTRIBUTIONS = [
 PYTHONS = ["3.11", "3.12", "3.13"]
 TYPED = ["core/open_speech_core", "api/open_speech_api", "plugins/echo/open_speech_echo"]
 
+TORCH_PYTHONS = ["3.11", "3.12"]
+"""What the engines on torch run under."""
+
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests"]
 
 
-def install(session: nox.Session) -> None:
+def install(session: nox.Session, *locks: str) -> None:
     """Install the locked versions, then our distributions, editable and without their dependencies."""
-    session.install("-r", "requirements.lock")
+    for lock in ("requirements.lock", *locks):
+        session.install("-r", lock)
     editable = [argument for folder in DISTRIBUTIONS for argument in ("-e", f"./{folder}")]
     session.install("--no-build-isolation", "--no-deps", *editable)
 
@@ -56,6 +61,15 @@ def tests(session: nox.Session) -> None:
     check_style(session)
     check_types(session)
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def engines(session: nox.Session) -> None:
+    """Run the tests of the engines that need torch, in an environment that has them all."""
+    if f"{sys.version_info.major}.{sys.version_info.minor}" not in TORCH_PYTHONS:
+        session.skip(f"the engines on torch need Python {' or '.join(TORCH_PYTHONS)}")
+    install(session, "requirements-engines.lock")
+    session.run("pytest", "tests/plugins", "-m", "torch", *session.posargs)
 
 
 @nox.session(python=PYTHONS)

@@ -228,6 +228,10 @@ class TranscribeRequest(Struct, frozen=True, kw_only=True, tag="transcribe"):
     audio: AudioIn
     language: str | None = None
     """ISO 639-1; None lets the engine detect."""
+    languages: tuple[str, ...] = ()
+    """Where ``language`` is None: the only ones that may be detected, ISO 639-1; empty is any."""
+    keywords: tuple[str, ...] = ()
+    """Words and names that are likely to be said."""
     prompt: str | None = None
     temperature: float | None = None
     """0 to 1; None is the engine's own default."""
@@ -247,8 +251,23 @@ class SynthesizeRequest(Struct, frozen=True, kw_only=True, tag="synthesize"):
     language: str | None = None
     speed: float = 1.0
     instructions: str | None = None
+    """How to speak; where the model can design voices and ``voice`` is empty, which voice to speak with."""
+    reference: AudioIn | None = None
+    """Speech of the voice to clone, at the model's rate; it takes the place of ``voice``."""
+    reference_text: str | None = None
+    """What is said in ``reference``."""
+    seed: int | None = None
+    """Equal requests with an equal seed sound alike, where the engine can."""
     options: Any = None
     """The provider's request options, an instance of its own Struct."""
+
+
+class KnownSpeaker(Struct, frozen=True, kw_only=True):
+    """A speaker whose name and voice the caller knows."""
+
+    name: str
+    audio: AudioIn
+    """Speech of nobody else, at the diarizer's rate."""
 
 
 class DiarizeRequest(Struct, frozen=True, kw_only=True, tag="diarize"):
@@ -256,6 +275,9 @@ class DiarizeRequest(Struct, frozen=True, kw_only=True, tag="diarize"):
 
     audio: AudioIn
     speakers: int | None = None
+    """How many there are; None lets the engine find out."""
+    known: tuple[KnownSpeaker, ...] = ()
+    """Turns of these carry their name in place of a label."""
     options: Any = None
 
 
@@ -279,6 +301,8 @@ class DecodeRequest(Struct, frozen=True, kw_only=True, tag="decode"):
     detector: EngineSpec | None = None
     """Runs over the samples; without it spans are cut by energy alone."""
     processors: tuple[EngineSpec, ...] = ()
+    processor_options: tuple[Any, ...] = ()
+    """Session options, one for each of ``processors``; empty is each provider's defaults."""
     threshold: float = 0.5
     min_speech_ms: int = 250
     min_silence_ms: int = 800
@@ -294,6 +318,8 @@ class EncodeConfig(Struct, frozen=True, kw_only=True, tag="encode"):
     streamed: bool = True
     """False when the whole is at hand, so that headers carry true sizes."""
     processors: tuple[EngineSpec, ...] = ()
+    processor_options: tuple[Any, ...] = ()
+    """Session options, one for each of ``processors``; empty is each provider's defaults."""
 
 
 Request: TypeAlias = TranscribeRequest | SynthesizeRequest | DiarizeRequest | DecodeRequest
