@@ -184,6 +184,49 @@ def test_languages_in_any_usual_form(echo_server: Running, sent: str, code: str 
     assert received(transcribe(echo_server, echo_request="true", language=sent))["language"] == code
 
 
+def test_keywords_and_allowed_languages_reach_the_engine(echo_server: Running) -> None:
+    asked = received(
+        transcribe(
+            echo_server, echo_request="true", keywords__=["Zoë", "Open, Speech"], languages__=["German", "fr-CA"]
+        )
+    )
+    assert (asked["keywords"], asked["languages"]) == (["Zoë", "Open, Speech"], ["de", "fr"])
+    assert asked["language"] is None
+
+
+def two_spans() -> bytes:
+    """Give two stretches of speech: the first is heard in the first of two allowed languages, then the second."""
+    silence = bytes(2 * 16_000 * 4)
+    return wav(tone(2.1)[44:] + silence + tone(3.1)[44:])
+
+
+def test_each_span_has_a_language_of_its_own(echo_server: Running) -> None:
+    allowed = {"languages__": ["de", "fr"]}
+    verbose = transcribe(echo_server, two_spans(), response_format="verbose_json", **allowed).json()
+    heard = [segment["language"] for segment in verbose["segments"]]
+    assert heard == sorted(heard)
+    assert set(heard) == {"de", "fr"}
+    assert verbose["language"] == "german"
+    plain = transcribe(echo_server, two_spans(), **allowed).json()
+    assert plain == {"text": verbose["text"], "languages": [{"code": "de"}, {"code": "fr"}]}
+    *_, done, end = events(transcribe(echo_server, two_spans(), stream="true", **allowed).text)
+    assert (done["languages"], end) == ([{"code": "de"}, {"code": "fr"}], None)
+
+
+def test_without_allowed_languages_the_first_span_decides(echo_server: Running) -> None:
+    verbose = transcribe(echo_server, two_spans(), response_format="verbose_json").json()
+    assert verbose["language"] == "english"
+    assert [set(segment) for segment in verbose["segments"]] == [TEN_FIELDS] * len(verbose["segments"])
+    said = received(transcribe(echo_server, echo_request="true", language="de", languages__=["fr"]))
+    assert (said["language"], said["languages"]) == ("de", ["fr"])
+
+
+def test_allowed_languages_the_model_does_not_know_are_refused(echo_server: Running) -> None:
+    answer = transcribe(echo_server, model="echo-slow", languages__=["de", "fr"])
+    assert "knows en" in refused(answer, 400, "invalid_request", "languages")
+    assert transcribe(echo_server, model="echo-slow", languages__=["de", "en"]).status_code == 200
+
+
 def test_words_and_logprobs_are_asked_of_the_engine(echo_server: Running) -> None:
     asked = received(
         transcribe(echo_server, echo_request="true", include__="logprobs", timestamp_granularities__="word")

@@ -105,6 +105,8 @@ def test_it_says_what_it_was_given() -> None:
         "rms": 0.375,
         "peak": 0.5,
         "language": "de",
+        "languages": [],
+        "keywords": [],
         "prompt": "p",
         "temperature": 0.25,
         "task": "transcribe",

@@ -488,6 +488,48 @@ def test_the_language_is_detected_unless_it_is_said(multilingual: WhisperEngine,
 
 
 @pytest.mark.model
+def test_only_allowed_languages_are_detected(multilingual: WhisperEngine, jfk: Float32) -> None:
+    freely = info_of(multilingual, jfk)
+    others = tuple({"de", "fr", "pt", "ja"} - {freely.language})
+    heard = info_of(multilingual, jfk, languages=others)
+    assert heard.language in others
+    assert 0 < (heard.language_probability or 0) <= (freely.language_probability or 0)
+    assert info_of(multilingual, jfk, languages=("sv",)).language == "sv"
+    assert info_of(multilingual, jfk, languages=("xx", "sv")).language == "sv"
+    assert info_of(multilingual, jfk, language="de", languages=("sv",)).language == "de"
+
+
+@pytest.mark.model
+def test_languages_of_which_none_is_known_are_refused(multilingual: WhisperEngine, jfk: Float32) -> None:
+    with pytest.raises(InvalidRequest, match="xx, yy") as caught:
+        info_of(multilingual, jfk, languages=("xx", "yy"))
+    assert caught.value.param == "languages"
+
+
+@pytest.mark.model
+def test_segments_say_their_language(multilingual: WhisperEngine, jfk: Float32) -> None:
+    request = TranscribeRequest(audio=wire(jfk), temperature=1e-6, languages=("fr", "de"))
+    info, *segments = multilingual.transcribe(request, Context())
+    assert isinstance(info, Info)
+    assert segments
+    assert {each.language for each in segments if isinstance(each, Segment)} == {info.language}
+
+
+@pytest.mark.model
+def test_keywords_are_listened_for(engine: WhisperEngine, jfk: Float32) -> None:
+    """They do what hotwords do, and something at all."""
+    plain, named, hot = (
+        "".join(segment.text for segment in transcribe(engine, jfk, **fields))
+        for fields in (
+            {},
+            {"keywords": ("Amerikans", "fellow Amerikans")},
+            {"options": WhisperRequestOptions(hotwords="Amerikans, fellow Amerikans")},
+        )
+    )
+    assert named == hot != plain
+
+
+@pytest.mark.model
 def test_no_language_is_guessed_from_nothing(multilingual: WhisperEngine) -> None:
     assert info_of(multilingual, np.zeros(1, np.float32)) == Info()
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from difflib import SequenceMatcher
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +27,7 @@ from open_speech_whisper.fitted import (
     loops,
     used_frames,
 )
+from open_speech_whisper.gathered import GatheredModel
 
 pytestmark = pytest.mark.model
 
@@ -128,3 +134,103 @@ def test_thirty_seconds_are_seen_whole(pair: Pair, speech: Any) -> None:
     assert [segment.text for segment in pair.said(pair.fitted, long)] == [
         segment.text for segment in pair.said(pair.full, long)
     ]
+
+
+# windows of several callers
+
+
+class Noting:
+    """The real model, noting how many windows each decode has; a first decode may be held until others wait."""
+
+    def __init__(self, model: Any, hold: threading.Event) -> None:
+        self._model = model
+        self._hold = hold
+        self.sizes: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def generate(self, encoded: Any, prompts: list[list[int]], **settings: Any) -> Any:
+        self.sizes.append(len(prompts))
+        self._hold.wait(10)
+        return self._model.generate(encoded, prompts, **settings)
+
+
+@pytest.fixture(scope="module")
+def sentences(data: Path) -> list[Any]:
+    from faster_whisper.audio import decode_audio
+
+    return [decode_audio(str(file)) for file in sorted((data / "speech").glob("LJ*.wav"))]
+
+
+@pytest.fixture
+def gathering(pair: Pair) -> Iterator[tuple[FittedWhisperModel, Noting, threading.Event]]:
+    """Give a model that decodes up to four windows together."""
+    fitted, hold = pair.fitted, threading.Event()
+    before = fitted.model
+    noting = Noting(before, hold)
+    noting._model = before._model
+    fitted.model = GatheredModel(noting, most=4)
+    yield fitted, noting, hold
+    fitted.model = before
+
+
+def waiting(fitted: Any, number: int) -> None:
+    until = time.monotonic() + 10
+    while len(fitted.model._waiting) < number and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def test_who_waits_for_the_decoder_is_decoded_together(
+    gathering: Any, pair: Pair, sentences: list[Any], speech: Any
+) -> None:
+    fitted, noting, hold = gathering
+    pieces = [*sentences, speech]
+    alone = [words(pair.said(pair.full, piece)) for piece in pieces]
+    # Windows of another length may differ in a word of these.
+    with ThreadPoolExecutor(len(pieces)) as callers:
+        found = [callers.submit(pair.said, fitted, piece) for piece in pieces]
+        waiting(fitted, len(pieces) - 1)
+        hold.set()
+        together = [words(each.result()) for each in found]
+    likeness = [SequenceMatcher(None, *each).ratio() for each in zip(together, alone, strict=True)]
+    assert min(likeness) > 0.9, "everybody gets his own words"
+    assert noting.sizes[:3] == [1, 4, 1]
+
+
+def test_word_times_are_those_of_the_own_window(gathering: Any, pair: Pair, sentences: list[Any]) -> None:
+    fitted, noting, hold = gathering
+    pieces = sentences[:3]
+    with ThreadPoolExecutor(3) as callers:
+        heard = [callers.submit(pair.said, fitted, piece, word_timestamps=True) for piece in pieces]
+        waiting(fitted, 2)
+        hold.set()
+        found = [each.result() for each in heard]
+    assert noting.sizes == [1, 2]
+    for piece, segments in zip(pieces, found, strict=True):
+        alone = [word for segment in pair.said(pair.full, piece, word_timestamps=True) for word in segment.words]
+        together = [word for segment in segments for word in segment.words]
+        assert len(together) == len(alone)
+        apart = [abs(one.start - other.start) for one, other in zip(together, alone, strict=True)]
+        assert sorted(apart)[len(apart) // 2] <= 0.1
+
+
+def test_other_settings_are_decoded_apart(gathering: Any, pair: Pair, speech: Any) -> None:
+    fitted, noting, hold = gathering
+    with ThreadPoolExecutor(3) as callers:
+        found = [callers.submit(pair.said, fitted, speech, beam_size=beams) for beams in (5, 2, 3)]
+        waiting(fitted, 2)
+        hold.set()
+        assert all(each.result() for each in found)
+    assert noting.sizes == [1, 1, 1]
+
+
+def test_an_error_of_the_decoder_reaches_everybody(gathering: Any, pair: Pair, speech: Any) -> None:
+    fitted, noting, hold = gathering
+    with ThreadPoolExecutor(3) as callers:
+        # A beam search wants a beam.
+        found = [callers.submit(pair.said, fitted, speech, beam_size=0) for _ in range(3)]
+        waiting(fitted, 2)
+        hold.set()
+        assert [type(each.exception()) for each in found] == [ValueError] * 3
+    assert noting.sizes == [1, 2]

@@ -25,7 +25,7 @@ from open_speech_api.wire.fields import fitted
 from open_speech_api.wire.joining import Deltas
 from open_speech_api.wire.json_audio import read_json_audio
 from open_speech_api.wire.multipart import Form, check_content_length, read_form
-from open_speech_api.wire.transcript import CONTENT_TYPES, Transcript, all_logprobs, render
+from open_speech_api.wire.transcript import CONTENT_TYPES, Transcript, all_logprobs, heard_languages, render
 from open_speech_api.wire.transcript_events import count_tokens, delta_event, done_event
 from open_speech_api.wire.transcription import (
     ResponseFormat,
@@ -55,6 +55,11 @@ class _Job(Struct, frozen=True, kw_only=True):
     @property
     def format(self) -> ResponseFormat:
         return self.fields.response_format or "json"
+
+    @property
+    def languages(self) -> bool:
+        """Say whether the caller wants to know which languages were heard."""
+        return self.fields.languages is not None
 
     @property
     def logprobs(self) -> bool:
@@ -98,6 +103,7 @@ async def _serve(request: AnyRequest, services: Services, task: Task) -> Respons
                 job.format,
                 granularities=job.fields.timestamp_granularities or ("segment",),
                 logprobs=job.logprobs,
+                languages=job.languages,
             )
             headers = answers.headers(CONTENT_TYPES[job.format], run.spent, job.plan.ignored)
             return Response(body, headers=headers)
@@ -133,6 +139,8 @@ def _plan(services: Services, form: Form, task: Task, query: Mapping[str, Any]) 
         model=fields.model,
         task=task,
         language=fields.language,
+        languages=fields.languages or (),
+        keywords=fields.keywords or (),
         prompt=fields.prompt,
         temperature=fields.temperature,
         word_timestamps="word" in (fields.timestamp_granularities or ()),
@@ -153,6 +161,8 @@ def _plan(services: Services, form: Form, task: Task, query: Mapping[str, Any]) 
         cutting=_cutting(services, fields),
         task=task,
         language=asked.language,
+        languages=asked.languages,
+        keywords=asked.keywords,
         prompt=asked.prompt,
         temperature=asked.temperature,
         word_timestamps=asked.word_timestamps,
@@ -224,6 +234,7 @@ async def _events(run: Transcription, job: _Job, stack: ExitStack) -> AsyncGener
         yield done_event(
             text,
             logprobs=all_logprobs(segments) if job.logprobs else None,
+            languages=heard_languages(segments) if job.languages else None,
             usage=count_tokens(run.duration_s, segments),
         )
         yield events.DONE

@@ -38,6 +38,9 @@ class TranscriptionPlan(Struct, frozen=True, kw_only=True):
     cutting: Cutting
     task: Task
     language: str | None
+    languages: tuple[str, ...]
+    """What may be detected, each span for itself; empty: any, and the first span decides for all."""
+    keywords: tuple[str, ...]
     prompt: str | None
     temperature: float | None
     word_timestamps: bool
@@ -70,6 +73,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     model: str | None
     task: Task = "transcribe"
     language: str | None = None
+    languages: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
     prompt: str | None = None
     temperature: float | None = None
     word_timestamps: bool = False
@@ -90,12 +95,13 @@ def check_transcription(resolved: Resolved, asked: Asked) -> None:
         raise FeatureNotSupported(
             f"model {model.id!r} cannot translate; use a multilingual model that can", param="model"
         )
-    if asked.language and model.languages and asked.language not in model.languages:
-        known = ", ".join(model.languages[:20])
-        raise InvalidRequest(
-            f"model {model.id!r} does not know language {asked.language!r}; it knows {known}",
-            param="language",
-        )
+    for param, wanted in (("language", (asked.language,)), ("languages", asked.languages)):
+        if model.languages and any(wanted) and not set(wanted) & set(model.languages):
+            raise InvalidRequest(
+                f"model {model.id!r} does not know {param} {', '.join(map(repr, wanted))}; "
+                f"it knows {', '.join(model.languages[:20])}",
+                param=param,
+            )
 
 
 def check_speech(resolved: Resolved, *, speed: float) -> None:

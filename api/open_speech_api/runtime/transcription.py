@@ -71,8 +71,7 @@ class Transcription:
         with self._pool.ticket(self._plan.target, caller=self._caller, live=self._live, spent=self.spent) as ticket:
             ticket.prepare()
             recognise = functools.partial(self._recognise, ticket)
-            # The first span says which language the others are in.
-            spans = Abreast(ticket, recognise, room=SPAN_SEGMENTS, may_widen=lambda: self.language is not None)
+            spans = Abreast(ticket, recognise, room=SPAN_SEGMENTS, may_widen=self._may_widen)
             decoding = asyncio.create_task(self._decode(spans))
             try:
                 async with aclosing(spans.items()) as items:
@@ -105,6 +104,10 @@ class Transcription:
         finally:
             spans.end(early=not whole)
 
+    def _may_widen(self) -> bool:
+        """Say whether spans may go side by side: the first says which language the others are in, unless each does."""
+        return self.language is not None or bool(self._plan.languages)
+
     def _request(self) -> DecodeRequest:
         plan, model = self._plan, self._plan.resolved.model
         return DecodeRequest(
@@ -128,7 +131,9 @@ class Transcription:
         plan, rate = self._plan, self._plan.resolved.model.rate
         request = TranscribeRequest(
             audio=MappedFile(path=str(self._decoded), offset=span.offset, frames=span.frames, rate=rate),
-            language=self.language,
+            language=plan.language if plan.languages else self.language,
+            languages=plan.languages,
+            keywords=plan.keywords,
             prompt=plan.prompt,
             temperature=plan.temperature,
             task=plan.task,
@@ -136,14 +141,15 @@ class Transcription:
             logprobs=plan.logprobs,
             options=plan.options,
         )
+        heard: str | None = None
         async with aclosing(ticket.run(request, spent=spent)) as items:
             async for item in items:
                 match item:
-                    case Info(language=language):
-                        self.language = self.language or language
+                    case Info(language=heard):
+                        self.language = self.language or heard
                         yield item
                     case Segment():
-                        yield shifted(item, span.offset / rate)
+                        yield replace(shifted(item, span.offset / rate), language=item.language or heard)
                     case _:
                         continue
 

@@ -65,8 +65,15 @@ class TokenDetails(Struct, frozen=True, kw_only=True):
     audio_tokens: int
 
 
+class Language(Struct, frozen=True, kw_only=True):
+    code: str
+    """ISO 639-1."""
+
+
 class PlainBody(Struct, frozen=True, kw_only=True):
     text: str
+    languages: tuple[Language, ...] | UnsetType = UNSET
+    """What was heard, in order; there if the caller named ``languages``."""
     logprobs: tuple[TokenLogprob, ...] | UnsetType = UNSET
 
 
@@ -92,6 +99,8 @@ class VerboseSegment(Struct, frozen=True, kw_only=True):
     compression_ratio: float
     no_speech_prob: float
     speaker: str | UnsetType = UNSET
+    language: str | UnsetType = UNSET
+    """Code; there if the caller named ``languages``."""
 
 
 class VerboseBody(Struct, frozen=True, kw_only=True):
@@ -129,6 +138,7 @@ def render(
     *,
     granularities: Sequence[Granularity] = ("segment",),
     logprobs: bool = False,
+    languages: bool = False,
     known_speakers: Sequence[str] = (),
 ) -> bytes:
     """Give the body; its content type is in ``CONTENT_TYPES``.
@@ -137,9 +147,9 @@ def render(
     """
     match response_format:
         case "json":
-            return msgspec.json.encode(plain_body(transcript, logprobs=logprobs))
+            return msgspec.json.encode(plain_body(transcript, logprobs=logprobs, languages=languages))
         case "verbose_json":
-            return msgspec.json.encode(verbose_body(transcript, granularities, known_speakers))
+            return msgspec.json.encode(verbose_body(transcript, granularities, known_speakers, languages=languages))
         case "diarized_json":
             return msgspec.json.encode(diarized_body(transcript, known_speakers))
         case "text":
@@ -150,20 +160,28 @@ def render(
             return subtitles.vtt(_cued(transcript), speaker_names(transcript.segments, known_speakers)).encode()
 
 
-def plain_body(transcript: Transcript, *, logprobs: bool = False) -> PlainBody:
-    """Give exactly ``{text}``, with the tokens' probabilities where they were asked for."""
+def plain_body(transcript: Transcript, *, logprobs: bool = False, languages: bool = False) -> PlainBody:
+    """Give exactly ``{text}``, with the tokens' probabilities and the languages where they were asked for."""
     return PlainBody(
         text=transcript.full_text,
+        languages=heard_languages(transcript.segments) if languages else UNSET,
         logprobs=all_logprobs(transcript.segments) if logprobs else UNSET,
     )
 
 
 def verbose_body(
-    transcript: Transcript, granularities: Sequence[Granularity], known_speakers: Sequence[str] = ()
+    transcript: Transcript,
+    granularities: Sequence[Granularity],
+    known_speakers: Sequence[str] = (),
+    *,
+    languages: bool = False,
 ) -> VerboseBody:
     """Give words only where they were asked for, and no segments where only words were."""
     names = speaker_names(transcript.segments, known_speakers)
-    segments = tuple(_verbose_segment(number, segment, names) for number, segment in enumerate(transcript.segments))
+    segments = tuple(
+        _verbose_segment(number, segment, names, languages=languages)
+        for number, segment in enumerate(transcript.segments)
+    )
     words = tuple(_verbose_word(word) for segment in transcript.segments for word in segment.words or ())
     wants_words = "word" in granularities
     return VerboseBody(
@@ -219,6 +237,12 @@ def all_logprobs(segments: Sequence[Segment]) -> tuple[TokenLogprob, ...]:
     return tuple(logprob for segment in segments for logprob in segment.logprobs or ())
 
 
+def heard_languages(segments: Iterable[Segment]) -> tuple[Language, ...]:
+    """Give the languages of what was said, in the order in which they were first heard."""
+    codes = dict.fromkeys(segment.language for segment in segments if segment.text.strip())
+    return tuple(Language(code=code) for code in codes if code)
+
+
 def duration_usage(duration_s: float) -> DurationUsage:
     """Count begun seconds."""
     return DurationUsage(seconds=ceil(_time(duration_s)))
@@ -231,7 +255,7 @@ def _cued(transcript: Transcript) -> tuple[Segment, ...]:
     return (Segment(start=0.0, end=transcript.duration_s, text=transcript.full_text),)
 
 
-def _verbose_segment(number: int, segment: Segment, names: Mapping[str, str]) -> VerboseSegment:
+def _verbose_segment(number: int, segment: Segment, names: Mapping[str, str], *, languages: bool) -> VerboseSegment:
     return VerboseSegment(
         id=number,
         seek=int(_time(segment.start) * 100),
@@ -244,6 +268,7 @@ def _verbose_segment(number: int, segment: Segment, names: Mapping[str, str]) ->
         compression_ratio=_number(segment.compression_ratio),
         no_speech_prob=_number(segment.no_speech_prob),
         speaker=names.get(segment.speaker, segment.speaker) if segment.speaker else UNSET,
+        language=segment.language if languages and segment.language else UNSET,
     )
 
 

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from open_speech_core.types import Segment, TokenLogprob
 
 from .events import event
-from .transcript import TokenDetails, TokensUsage, diarized_segment
+from .transcript import Language, TokenDetails, TokensUsage, diarized_segment
 
 AUDIO_TOKENS_PER_S = 10
 """OpenAI's rate for audio that goes into a transcription."""
@@ -24,6 +24,7 @@ class TextDelta(Struct, frozen=True, kw_only=True, tag="transcript.text.delta", 
 
 class TextDone(Struct, frozen=True, kw_only=True, tag="transcript.text.done", tag_field="type"):
     text: str
+    languages: tuple[Language, ...] | UnsetType = UNSET
     logprobs: tuple[TokenLogprob, ...] | UnsetType = UNSET
     usage: TokensUsage | UnsetType = UNSET
 
@@ -44,11 +45,18 @@ def segment_event(number: int, segment: Segment, names: Mapping[str, str]) -> by
     return event(diarized_segment(number, segment, names))
 
 
-def done_event(text: str, *, logprobs: Sequence[TokenLogprob] | None = None, usage: TokensUsage | None = None) -> bytes:
+def done_event(
+    text: str,
+    *,
+    logprobs: Sequence[TokenLogprob] | None = None,
+    languages: Sequence[Language] | None = None,
+    usage: TokensUsage | None = None,
+) -> bytes:
     """Frame the end; ``text`` is the concatenation of all deltas."""
     return event(
         TextDone(
             text=text,
+            languages=UNSET if languages is None else tuple(languages),
             logprobs=UNSET if logprobs is None else tuple(logprobs),
             usage=UNSET if usage is None else usage,
         )

@@ -87,7 +87,7 @@ class EchoTranscriberEngine(_Echo, TranscriberEngine):
         yield from _paced(self._items(request, options), paced, context)
 
     def _items(self, request: TranscribeRequest, options: TranscribeOptions) -> Iterator[Info | Segment]:
-        yield Info(language=request.language or "en", language_probability=1.0)
+        yield Info(language=_language(request), language_probability=1.0)
         duration_s = frames_of(request.audio) / request.audio.rate
         said = _received(request) if options.echo_request else options.echo_text
         if said is not None and duration_s > 0:
@@ -95,6 +95,13 @@ class EchoTranscriberEngine(_Echo, TranscriberEngine):
             return
         for second in range(0 if said is not None else math.ceil(duration_s)):
             yield _segment(request, second, min(second + 1.0, duration_s), " " + _spell(second + 1))
+
+
+def _language(request: TranscribeRequest) -> str:
+    """Hear the asked language, else one of the allowed that depends on the length, else English."""
+    if request.language is None and request.languages:
+        return request.languages[frames_of(request.audio) // request.audio.rate % len(request.languages)]
+    return request.language or "en"
 
 
 def _spell(number: int) -> str:
@@ -137,6 +144,8 @@ def _received(request: TranscribeRequest) -> str:
             "rms": round(_rms(samples), 6),
             "peak": round(float(np.abs(samples).max(initial=0.0)), 6),
             "language": request.language,
+            "languages": request.languages,
+            "keywords": request.keywords,
             "prompt": request.prompt,
             "temperature": request.temperature,
             "task": request.task,

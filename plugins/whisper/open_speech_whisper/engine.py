@@ -14,7 +14,7 @@ import numpy as np
 from open_speech_core.audio import read
 from open_speech_core.errors import FeatureNotSupported, InvalidRequest, LoadFailed
 from open_speech_core.providers import Context, TranscriberEngine
-from open_speech_core.types import Info, LoadSpec, Segment, TokenLogprob, TranscribeRequest, Word
+from open_speech_core.types import Float32, Info, LoadSpec, Segment, TokenLogprob, TranscribeRequest, Word
 
 from .catalogue import RATE
 from .provider import REQUIRED, WhisperOptions, WhisperRequestOptions
@@ -30,6 +30,7 @@ PRECISION_S = 0.02
 HOTWORD_TOKENS = 60
 """Hotwords and prompt share the decoder's 448 tokens with the text; unbounded they leave no room for it."""
 LEAST_PROBABILITY = 1e-10
+BATCH_ON_GPU = 8
 
 _SPECIAL_TOKEN = re.compile(r"<\|[^|]*\|>")
 
@@ -37,7 +38,6 @@ _SPECIAL_TOKEN = re.compile(r"<\|[^|]*\|>")
 def load_engine(folder: Path, spec: LoadSpec, options: WhisperOptions) -> WhisperEngine:
     """Load the model in ``folder``. Raises ``LoadFailed``."""
     import ctranslate2
-    from faster_whisper import WhisperModel
 
     from .fitted import FittedWhisperModel
 
@@ -46,9 +46,12 @@ def load_engine(folder: Path, spec: LoadSpec, options: WhisperOptions) -> Whispe
     device, index = choose_device(spec.device, ctranslate2.get_cuda_device_count())
     asked = options.compute_type if spec.compute_type == "auto" else spec.compute_type
     compute = choose_compute_type(asked, device, ctranslate2.get_supported_compute_types(device, index))
+    batch = options.batch or (BATCH_ON_GPU if device == "cuda" else 1)
     try:
-        model = (FittedWhisperModel if options.fitted_window else WhisperModel)(
+        model = FittedWhisperModel(
             str(folder),
+            fitted=options.fitted_window,
+            most_gathered=batch,
             device=device,
             device_index=index,
             compute_type=compute,
@@ -66,6 +69,7 @@ def load_engine(folder: Path, spec: LoadSpec, options: WhisperOptions) -> Whispe
         model,
         translates=spec.model.translates,
         beam_size=options.beam_size,
+        batch=batch,
         device=device if device == "cpu" else f"{device}:{index}",
         compute_type=compute,
     )
@@ -101,13 +105,16 @@ def choose_compute_type(asked: str, device: str, supported: Iterable[str]) -> st
 
 
 class WhisperEngine(TranscriberEngine):
-    """One model; one call at a time, since a second would only share its threads."""
+    """One model; as many calls at a time as it decodes together, since more would only share its threads."""
 
-    def __init__(self, model: Any, *, translates: bool, beam_size: int, device: str, compute_type: str) -> None:
+    def __init__(
+        self, model: Any, *, translates: bool, beam_size: int, batch: int, device: str, compute_type: str
+    ) -> None:
         self._model = model
         self._multilingual = bool(model.model.is_multilingual)
         self._translates = translates and self._multilingual
         self._beam_size = beam_size
+        self.max_concurrency = batch
         self.device = device
         self.compute_type = compute_type
 
@@ -115,17 +122,22 @@ class WhisperEngine(TranscriberEngine):
         if request.task == "translate" and not self._translates:
             raise FeatureNotSupported("this model cannot translate", param="model")
         language = self._language(request.language)
+        allowed = self._allowed(request)
         samples = read(request.audio)
         if len(samples) < SHORTEST:
             yield Info(language=language)
             return
         context.check()
+        probability = None
+        if language is None and allowed:
+            language, probability = self._likeliest(samples, allowed)
         segments, info = self._model.transcribe(samples, language=language, **self._settings(request, context))
-        yield Info(language=info.language, language_probability=float(info.language_probability))
+        probability = info.language_probability if probability is None else probability
+        yield Info(language=info.language, language_probability=float(probability))
         times = Times(len(samples) / RATE)
         for segment in segments:
             context.check()
-            yield _segment(segment, request, times)
+            yield _segment(segment, request, times, info.language)
 
     def warm_up(self) -> None:
         segments, _ = self._model.transcribe(
@@ -144,6 +156,19 @@ class WhisperEngine(TranscriberEngine):
             raise InvalidRequest(f"language {asked!r} is not one this model knows", param="language")
         return asked
 
+    def _allowed(self, request: TranscribeRequest) -> list[str]:
+        """Give the languages that may be detected; empty is any. Raises ``InvalidRequest``."""
+        known: list[str] = self._model.supported_languages
+        allowed = [language for language in request.languages if language in known]
+        if request.languages and not allowed:
+            raise InvalidRequest(f"this model knows none of {', '.join(request.languages)}", param="languages")
+        return allowed
+
+    def _likeliest(self, samples: Float32, allowed: list[str]) -> tuple[str, float]:
+        """Give the likeliest of the allowed languages and its probability among all."""
+        _, _, probabilities = self._model.detect_language(samples)
+        return next((language, chance) for language, chance in probabilities if language in allowed)
+
     def _settings(self, request: TranscribeRequest, context: Context) -> dict[str, Any]:
         """Give the library's keyword arguments."""
         own = request.options if isinstance(request.options, WhisperRequestOptions) else WhisperRequestOptions()
@@ -154,7 +179,7 @@ class WhisperEngine(TranscriberEngine):
             "beam_size": own.beam_size or self._beam_size,
             "temperature": Temperatures(temperatures, context),
             "initial_prompt": _plain(request.prompt),
-            "hotwords": self._hotwords(own.hotwords),
+            "hotwords": self._hotwords(own.hotwords or ", ".join(request.keywords)),
             "condition_on_previous_text": own.condition_on_previous_text is not False,
             "word_timestamps": request.word_timestamps or request.logprobs,
             "vad_filter": False,
@@ -212,7 +237,7 @@ def _plain(text: str | None) -> str | None:
     return (_SPECIAL_TOKEN.sub(" ", text).strip() or None) if text else None
 
 
-def _segment(segment: Any, request: TranscribeRequest, times: Times) -> Segment:
+def _segment(segment: Any, request: TranscribeRequest, times: Times, language: str) -> Segment:
     start, end = times.segment(segment.start, segment.end)
     words = segment.words or ()
     return Segment(
@@ -226,6 +251,7 @@ def _segment(segment: Any, request: TranscribeRequest, times: Times) -> Segment:
         no_speech_prob=float(segment.no_speech_prob),
         words=tuple(_word(word, times) for word in words) if request.word_timestamps else None,
         logprobs=tuple(map(_logprob, words)) if request.logprobs else None,
+        language=language,
     )
 
 

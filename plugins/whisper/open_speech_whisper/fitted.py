@@ -8,6 +8,7 @@ and less it begins to loop. A first result that looks wrong is decoded again ove
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.transcribe import TranscriptionOptions
+
+from .gathered import Features, GatheredModel, Window
 
 FRAMES_PER_S = 100
 MARGIN_S = 8.0
@@ -26,47 +29,48 @@ TOKENS_PER_S = 14
 
 
 class FittedWhisperModel(WhisperModel):  # type: ignore[misc]
-    """Overrides what the encoder is shown, and guards what comes of it. One call at a time."""
+    """Overrides what the encoder is shown, and guards what comes of it. Any number of threads may call it."""
 
-    decoded = 0
-    """Windows decoded so far."""
-    decoded_again = 0
-    """Of these, over the full window after the fitted one failed the guard."""
+    def __init__(self, *args: Any, fitted: bool = True, most_gathered: int = 1, **kwargs: Any) -> None:
+        """Load as the library does; windows of up to ``most_gathered`` threads are decoded together."""
+        super().__init__(*args, **kwargs)
+        self.decoded = 0
+        """Windows decoded so far."""
+        self.decoded_again = 0
+        """Of these, over the full window after the fitted one failed the guard."""
+        self._fitted = fitted
+        self._counting = threading.Lock()
+        self.model = GatheredModel(self.model, most=most_gathered)
 
-    _cut_from: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None = None
-    """The full features of the last encoder run, if it saw less."""
-    _speech_s = 0.0
-
-    def encode(self, features: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Any:
-        """Encode the frames in use and a margin of the zeros behind them."""
+    def encode(self, features: Features) -> Window:
+        """Choose what the encoder will see: the frames in use and a margin of the zeros behind them."""
+        frames = features.shape[-1]
         used = used_frames(features)
-        window = min(features.shape[-1], used + round(MARGIN_S * FRAMES_PER_S))
-        self._cut_from = features if window < features.shape[-1] else None
-        self._speech_s = used / FRAMES_PER_S
+        window = min(frames, used + round(MARGIN_S * FRAMES_PER_S)) if self._fitted else frames
         # An even number of frames: the encoder's convolution halves them.
-        return super().encode(np.ascontiguousarray(features[..., : window + window % 2]))
-
-    def detect_language(self, *args: Any, **kwargs: Any) -> Any:
-        """Detect over the full window, as it was trained."""
-        encode, self.encode = self.encode, super().encode
-        try:
-            return super().detect_language(*args, **kwargs)
-        finally:
-            self.encode = encode
+        shown = np.ascontiguousarray(features[..., : window + window % 2])
+        return Window(shown=shown, whole=features, speech_s=used / FRAMES_PER_S, encode=super().encode)
 
     def generate_with_fallback(
-        self, encoder_output: Any, prompt: list[int], tokenizer: Any, options: TranscriptionOptions
+        self, encoder_output: Window, prompt: list[int], tokenizer: Any, options: TranscriptionOptions
     ) -> Any:
         """Decode once; when that fails the guard, encode in full and go down the library's whole ladder."""
-        self.decoded += 1
-        if (features := self._cut_from) is None:
-            return super().generate_with_fallback(encoder_output, prompt, tokenizer, options)
+        window = encoder_output
+        if not window.cut:
+            self._count(again=False)
+            return super().generate_with_fallback(window, prompt, tokenizer, options)
         once = dataclasses.replace(options, temperatures=first_of(options.temperatures))
-        result = super().generate_with_fallback(encoder_output, prompt, tokenizer, once)
-        if looks_right(result, options, self._speech_s):
+        result = super().generate_with_fallback(window, prompt, tokenizer, once)
+        right = looks_right(result, options, window.speech_s)
+        self._count(again=not right)
+        if right:
             return result
-        self.decoded_again += 1
-        return super().generate_with_fallback(super().encode(features), prompt, tokenizer, options)
+        return super().generate_with_fallback(window.in_full(), prompt, tokenizer, options)
+
+    def _count(self, *, again: bool) -> None:
+        with self._counting:
+            self.decoded += 1
+            self.decoded_again += again
 
 
 def first_of(temperatures: Sequence[float]) -> Sequence[float]:
@@ -76,7 +80,7 @@ def first_of(temperatures: Sequence[float]) -> Sequence[float]:
     return temperatures
 
 
-def used_frames(features: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> int:
+def used_frames(features: Features) -> int:
     """Count the frames before the padding, which is exact zeros in every band."""
     heard = np.flatnonzero(features.any(axis=tuple(range(features.ndim - 1))))
     return int(heard[-1]) + 1 if len(heard) else 0
