@@ -29,6 +29,7 @@ from . import (
     results,
     startup,
     throughput,
+    utterances,
 )
 from .machine import await_quiet, look
 from .results import Report, Result
@@ -42,6 +43,7 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
         "memory": memory.measure,
         "overhead": overhead.measure,
         "ratio": ratio.measure,
+        "utterances": utterances.measure,
         "throughput": throughput.measure,
         "health": health.measure,
         "neighbour": neighbour.measure,

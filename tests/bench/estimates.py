@@ -46,6 +46,11 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:
     return _resampled(lambda c: np.median(c[0], axis=-1) / np.median(c[1], axis=-1), ours, theirs)
 
 
+def rate_difference(ours: Sequence[float], theirs: Sequence[float], of: Sequence[float]) -> Estimate:
+    """Give the difference of two error rates in percent points; utterances are resampled whole."""
+    return _resampled(lambda c: 100 * (c[0].sum(axis=-1) - c[1].sum(axis=-1)) / c[2].sum(axis=-1), ours, theirs, of)
+
+
 def quantile_difference(ours: Sequence[float], theirs: Sequence[float], at: float) -> Estimate:
     """Give the difference of the two quantiles ``at`` (0 to 1), resampling pairs."""
     return _resampled(lambda c: np.quantile(c[0], at, axis=-1) - np.quantile(c[1], at, axis=-1), ours, theirs)

