@@ -20,9 +20,9 @@ LIBRIVOX = "pocketsphinx"
 """The package whose source distribution carries librivox clips and spoken cards with their transcripts."""
 PAUSE_S = 0.3
 """Between clips that are joined; too short to be left out as silence."""
-LONGEST_S = 28.0
-JOINS = 6
-"""Orders in which all human clips are joined anew, so that the windows differ although the words are few."""
+JOINED_S = (7.0, 12.0, 28.0) * 4
+"""All human clips are joined anew to utterances of up to so many seconds, each time in another order: so the windows
+differ although the words are few."""
 SEED = 20_260_101
 PASSAGES = Path(__file__).parent / "passages.txt"
 
@@ -56,13 +56,12 @@ def words(text: str) -> list[str]:
 
 
 def human(speech: Path, folder: Path) -> list[Utterance]:
-    """Give every clip alone, then clips joined in several orders to utterances of up to 28 s."""
+    """Give every clip alone, then clips joined in several orders to longer utterances."""
     clips = [*_own_clips(speech), *_librivox_clips(folder)]
     joined = list(clips)
     order = np.random.default_rng(SEED)
-    for number in range(JOINS):
-        limit = LONGEST_S if number % 2 else LONGEST_S / 3
-        joined += _joined([clips[at] for at in order.permutation(len(clips))], limit)
+    for limit_s in JOINED_S:
+        joined += _joined([clips[at] for at in order.permutation(len(clips))], limit_s)
     return [_written(clip, folder / f"human-{number}.wav") for number, clip in enumerate(joined)]
 
 
