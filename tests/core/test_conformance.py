@@ -59,6 +59,12 @@ LOADED = {
     "hears_silence": "silence is silence",
     "one_session_for_all": "sessions do not mix",
     "loses_the_tail": "no tail is lost",
+    "leaks_memory": "keeps its memory",
+    "leaves_a_process": "leaves no process",
+    "dies_in_a_worker": "loads in a worker",
+    "promises_too_much_time": "promises what it keeps",
+    "speaks_of_nothing": "says nothing to nothing",
+    "mute_on_long_text": "refuses or is heard",
     "writes_into_its_input": "survives any pieces",
 }
 THREADED = {"shares_state": "threads do not mix"}

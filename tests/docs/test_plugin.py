@@ -71,6 +71,8 @@ def output_after(block: Block) -> list[str]:
 def test_every_command_of_the_page_is_run_here() -> None:
     starts = {block.text.split(" http")[0].splitlines()[0] for block in blocks(PAGE) if block.language == "bash"}
     assert starts == {
+        "open-speech plugin new my-engine --kind synthesizer",
+        "open-speech plugin check morse",
         "python -m pip install -e .",
         "python -m pytest -q tests",
         "curl",
@@ -87,6 +89,10 @@ def test_the_page_works_from_the_first_command_to_the_last(
     for line in output_after(installing):
         assert " ".join(line.split()) in [" ".join(each.split()) for each in listed.splitlines()]
     assert "4 passed" in run_shell(shown("python -m pytest").text, plugin, 1, own)
+    checked = run_shell(shown("open-speech plugin check").text, plugin, 1, own)
+    assert checked.count("laws kept") == 4
+    run_shell(shown("open-speech plugin new").text, plugin.parent, 1, own)
+    assert (plugin.parent / "my-engine" / "open_speech_my_engine" / "engine.py").is_file()
 
     (serving,) = (block for block in blocks(PAGE) if block.language == "sh")
     setting, command = serving.text.split(maxsplit=1)

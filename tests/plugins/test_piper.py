@@ -245,6 +245,8 @@ STILL = PiperRequestOptions(noise_scale=0.0, noise_w_scale=0.0)
 
 
 @pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("case", starter_cases("open_speech_piper"))
 def test_the_engine_keeps_the_laws(case: Case) -> None:
     case.check()

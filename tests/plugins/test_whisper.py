@@ -323,6 +323,8 @@ def text_of(segments: list[Segment]) -> str:
 
 
 @pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("case", starter_cases("open_speech_whisper"))
 def test_the_engine_keeps_the_laws(case: Case, jfk: Float32) -> None:
     case.check(speech=jfk)

@@ -10,6 +10,7 @@ import click
 
 from .doctor import doctor
 from .models import models
+from .plugin import plugin
 from .plugins import plugins
 from .serve import serve
 from .speak import speak
@@ -44,7 +45,7 @@ def commands() -> None:
     """Speech to text and text to speech on your own machine, with OpenAI's API."""
 
 
-for command in (serve, transcribe, speak, models, plugins, doctor):
+for command in (serve, transcribe, speak, models, plugin, plugins, doctor):
     commands.add_command(command)
 
 

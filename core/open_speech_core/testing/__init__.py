@@ -16,7 +16,7 @@ A broken law raises ``Violation``, which names it; a kept one is in the ``Report
 
 from __future__ import annotations
 
-from open_speech_core.testing.cases import Case, cases
+from open_speech_core.testing.cases import Case, cases, every_case
 from open_speech_core.testing.diarizer import check_diarizer
 from open_speech_core.testing.laws import Report, Violation
 from open_speech_core.testing.plugin import check_plugin, check_provider
@@ -36,4 +36,5 @@ __all__ = [
     "check_provider",
     "check_synthesizer",
     "check_transcriber",
+    "every_case",
 ]

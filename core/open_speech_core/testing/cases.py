@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from open_speech_core.plugins import discover
 from open_speech_core.providers import AnyProvider
 from open_speech_core.testing.diarizer import check_diarizer
-from open_speech_core.testing.laws import Report
+from open_speech_core.testing.laws import Ledger, Report
+from open_speech_core.testing.process import check_process
 from open_speech_core.testing.sessions import check_detector, check_processor
 from open_speech_core.testing.synthesizer import check_synthesizer
 from open_speech_core.testing.transcriber import check_transcriber
@@ -35,6 +36,8 @@ CHECKS: dict[Kind, Callable[..., Report]] = {
 class Case(Struct, frozen=True, kw_only=True):
     """One model of one provider, ready to be checked."""
 
+    plugin: str
+    """Module that registers the provider."""
     provider: AnyProvider
     model: Model
     spec: LoadSpec
@@ -43,8 +46,14 @@ class Case(Struct, frozen=True, kw_only=True):
         return f"{self.provider.kind}-{self.provider.info.name}:{self.model.id}"
 
     def check(self, **more: Any) -> Report:
-        """Load it and check the laws of its kind; ``more`` goes to the check, such as ``speech``."""
-        return CHECKS[self.model.kind](self.provider, self.model, spec=self.spec, **more)
+        """Load it, here and in a worker, and check the laws of its kind.
+
+        ``more`` goes to the check, such as ``speech``, or ``calls=0`` to leave out what takes long.
+        """
+        report = CHECKS[self.model.kind](self.provider, self.model, spec=self.spec, **more)
+        ledger = Ledger(report.subject)
+        check_process(self.plugin, self.provider, self.spec, ledger)
+        return structs.replace(report, kept=(*report.kept, *ledger.report().kept))
 
 
 def cases(
@@ -56,26 +65,34 @@ def cases(
     """
     import pytest
 
+    found: list[ParameterSet] = []
+    for case, ready in every_case(plugin, sources=sources, home=home):
+        if kind is None or case.provider.kind == kind:
+            missing = pytest.mark.skip(reason=f"the weights of {case.model.id} are not on this machine")
+            found.append(pytest.param(case, id=str(case), marks=() if ready else missing))
+    return found
+
+
+def every_case(
+    plugin: str, *, sources: Iterable[ModelSource] = (), home: Path | None = None
+) -> Iterator[tuple[Case, bool]]:
+    """Give a case for every listed model of a plugin, and whether its weights are on this machine."""
     discovery = discover([plugin])
     for record in discovery.plugins:
         if record.error is not None:
             raise ValueError(f"{plugin} cannot be used: {record.error}")
-    home = home or Path(tempfile.gettempdir(), "open-speech-conformance")
+    root = home or Path(tempfile.gettempdir(), "open-speech-conformance")
     paths: dict[tuple[Kind, str], str] = {}
     for source in (*sources, *discovery.sources):
         paths[source.kind, source.id] = source.path
-    found: list[ParameterSet] = []
     for offered in discovery.providers:
-        if kind is not None and offered.cls.kind != kind:
-            continue
-        provider = instantiate(offered.cls, home, dict(os.environ))
+        place = root if home is None else root / offered.cls.info.name
+        provider = instantiate(offered.cls, place, dict(os.environ))
         for model in _models(provider, paths):
             path = paths.get((model.kind, model.id))
-            ready = path is not None or provider.artifacts(model).complete
-            case = Case(provider=provider, model=model, spec=LoadSpec(model=model, path=path, home=str(home)))
-            missing = pytest.mark.skip(reason=f"the weights of {model.id} are not on this machine")
-            found.append(pytest.param(case, id=str(case), marks=() if ready else missing))
-    return found
+            spec = LoadSpec(model=model, path=path, home=str(place))
+            case = Case(plugin=plugin, provider=provider, model=model, spec=spec)
+            yield case, path is not None or provider.artifacts(model).complete
 
 
 def _models(provider: AnyProvider, paths: dict[tuple[Kind, str], str]) -> list[Model]:

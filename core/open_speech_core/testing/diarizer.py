@@ -7,6 +7,7 @@ import numpy as np
 from open_speech_core.providers import AnyProvider, DiarizerEngine
 from open_speech_core.testing import signals
 from open_speech_core.testing.laws import Ledger, Report
+from open_speech_core.testing.memory import CALLS, check_memory
 from open_speech_core.testing.rig import Rig
 from open_speech_core.types import DiarizeRequest, Float32, LoadSpec, Model, SpeakerTurn
 
@@ -14,9 +15,17 @@ TOLERANCE_S = 0.02
 
 
 def check_diarizer(
-    provider: AnyProvider, model: Model, *, spec: LoadSpec | None = None, speech: Float32 | None = None
+    provider: AnyProvider,
+    model: Model,
+    *,
+    spec: LoadSpec | None = None,
+    speech: Float32 | None = None,
+    calls: int = CALLS,
 ) -> Report:
-    """Load ``model`` and check every law of a diarizer. Raise ``Violation``."""
+    """Load ``model`` and check every law of a diarizer. Raise ``Violation``.
+
+    After ``calls`` calls it must be as large as after the first of them; 0 leaves that out.
+    """
     ledger = Ledger(f"diarizer {provider.info.name}:{model.id}")
     rate = model.rate
     speech = signals.babble(rate, 5.0) if speech is None else speech
@@ -25,6 +34,7 @@ def check_diarizer(
             "no samples": signals.silence(rate, 0),
             "one sample": np.full(1, 0.5, np.float32),
             "silence": signals.silence(rate, 2.0),
+            "noise at full scale": signals.noise(rate, 2.0),
             "speech": speech,
         }.items():
             _check_direct(rig, what, samples, None)
@@ -35,6 +45,8 @@ def check_diarizer(
         ledger.require("works through frames", answer.error is None, answer.message)
         rig.at_once(lambda: _check_direct(rig, "several threads", speech, None))
         rig.check_cancel(request)
+        rig.check_promise()
+        check_memory(lambda: _check_direct(rig, "once more", speech[:rate], None), ledger, calls=calls)
     return ledger.report()
 
 

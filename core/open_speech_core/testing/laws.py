@@ -30,6 +30,8 @@ class Report(Struct, frozen=True, kw_only=True):
     skipped: tuple[str, ...] = ()
     """Laws that could not be tried, each with the reason."""
     slowest_step_ms: float = 0.0
+    memory_kb: float | None = None
+    """What a call leaves behind; None where it was not measured."""
 
 
 class Ledger:
@@ -38,6 +40,7 @@ class Ledger:
     def __init__(self, subject: str) -> None:
         self.subject = subject
         self.slowest_step_ms = 0.0
+        self.memory_kb: float | None = None
         self._kept: dict[str, None] = {}
         self._skipped: list[str] = []
 
@@ -73,4 +76,5 @@ class Ledger:
             kept=tuple(self._kept),
             skipped=tuple(self._skipped),
             slowest_step_ms=self.slowest_step_ms,
+            memory_kb=self.memory_kb,
         )

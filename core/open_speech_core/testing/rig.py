@@ -28,6 +28,8 @@ SLACK_S = 0.1
 CLOSE_S = 2.0
 """After this a worker that was told to close is ended."""
 MANY = 1 << 20
+HASTE_S = 2.5
+"""How much slower than this machine a promised step may be."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -129,6 +131,13 @@ class Rig:
             self._take(p.Cancel(call=number))
             answer = self._read(number)
             self._check_free(answer, time.monotonic() - since, step_s)
+
+    def check_promise(self) -> None:
+        """Compare the promise with the slowest step that was seen; others wait behind one that is too generous."""
+        promise_s, slowest_s = self.provider.capabilities.cancel_s, self.ledger.slowest_step_ms / 1000
+        most_s = 2 * slowest_s + HASTE_S
+        said = f"cancel_s is {promise_s} s; its slowest step was {slowest_s:.2f} s, so promise at most {most_s:.1f} s"
+        self.ledger.require("promises what it keeps", promise_s <= most_s, said)
 
     def _check_free(self, answer: Answer, took_s: float, step_s: float) -> None:
         law = "free after a cancel"

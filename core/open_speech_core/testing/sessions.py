@@ -17,6 +17,7 @@ from open_speech_core.providers import (
 )
 from open_speech_core.testing import signals
 from open_speech_core.testing.laws import Ledger, Report
+from open_speech_core.testing.memory import CALLS, check_memory
 from open_speech_core.testing.rig import Rig
 from open_speech_core.types import Activity, Float32, LoadSpec, Model, Samples, SessionConfig
 
@@ -26,11 +27,17 @@ SPEECH_PROBABILITY = 0.5
 
 
 def check_detector(
-    provider: AnyProvider, model: Model, *, spec: LoadSpec | None = None, speech: Float32 | None = None
+    provider: AnyProvider,
+    model: Model,
+    *,
+    spec: LoadSpec | None = None,
+    speech: Float32 | None = None,
+    calls: int = CALLS,
 ) -> Report:
     """Load ``model`` and check every law of a detector. Raise ``Violation``.
 
-    With ``speech``, at the model's rate, it must be heard as such.
+    With ``speech``, at the model's rate, it must be heard as such. After ``calls`` streams it must be as large as
+    after the first of them; 0 leaves that out.
     """
     ledger = Ledger(f"detector {provider.info.name}:{model.id}")
     rate = model.rate
@@ -57,13 +64,17 @@ def check_detector(
         same = all(np.allclose(result, results[0], atol=SAME) for result in results)
         ledger.require("threads do not mix", same, "a session beside others gave other results")
         _check_frames(rig, config, tried)
+        check_memory(lambda: detect(tried, [rate]), ledger, calls=calls)
     return ledger.report()
 
 
 def check_processor(
-    provider: AnyProvider, model: Model, *, spec: LoadSpec | None = None, rate: int | None = None
+    provider: AnyProvider, model: Model, *, spec: LoadSpec | None = None, rate: int | None = None, calls: int = CALLS
 ) -> Report:
-    """Load ``model`` and check every law of a processor. Raise ``Violation``."""
+    """Load ``model`` and check every law of a processor. Raise ``Violation``.
+
+    After ``calls`` streams it must be as large as after the first of them; 0 leaves that out.
+    """
     ledger = Ledger(f"processor {provider.info.name}:{model.id}")
     rate = rate or model.rate
     with Rig(provider, model, spec, ledger) as rig:
@@ -81,6 +92,7 @@ def check_processor(
         same = all(np.allclose(result, results[0], atol=SAME) for result in results)
         ledger.require("threads do not mix", same, "a session beside others gave other results")
         _check_frames(rig, config, tried)
+        check_memory(lambda: process(tried, [rate]), ledger, calls=calls)
     return ledger.report()
 
 

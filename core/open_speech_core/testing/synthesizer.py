@@ -11,21 +11,27 @@ from open_speech_core.audio import view
 from open_speech_core.errors import InvalidRequest
 from open_speech_core.providers import AnyProvider, SynthesizerEngine
 from open_speech_core.testing.laws import Ledger, Report
+from open_speech_core.testing.memory import CALLS, check_memory
 from open_speech_core.testing.rig import Rig
 from open_speech_core.types import Audio, Float32, LoadSpec, Model, Samples, SynthesizeRequest, Timing
 
 TEXT = "The quick brown fox jumps over the lazy dog. Then it rests for a while. Nobody minds."
-STRANGE = {
-    "no text": "",
-    "blanks": " \n\t ",
+HEARD = {
     "one letter": "a",
+    "mixed scripts": "Привет, 世界, مرحبا, hello, 123.45 €",
+    "one long word": "a" * 300,
+    "one long sentence": "and then they went on to the next house " * 15,
+}
+"""What every voice speaks, if it does not refuse it."""
+SILENT = {"no text": "", "blanks": " \n\t "}
+"""What nobody can speak: refused, or silence."""
+STRANGE = {
     "punctuation": "... ?! --- ;",
     "emoji": "😀👩‍👩‍👧‍👦🏳️‍🌈",
-    "mixed scripts": "Привет, 世界, مرحبا, hello, 123.45 €",
     "control characters": "a\0b\x1bc\u202ed\ufeff",
     "a lone accent": "\u0301",
-    "one long word": "a" * 300,
 }
+"""What some speak and some leave out or refuse; never anything else."""
 MAX_LEVEL = 1.0 + 1e-4
 QUIET_RMS = 1e-4
 TOLERANCE_S = 0.1
@@ -34,14 +40,23 @@ VOICES = 3
 """Voices that are tried."""
 
 
-def check_synthesizer(provider: AnyProvider, model: Model, *, spec: LoadSpec | None = None, text: str = TEXT) -> Report:
-    """Load ``model`` and check every law of a synthesizer. Raise ``Violation``."""
+def check_synthesizer(
+    provider: AnyProvider, model: Model, *, spec: LoadSpec | None = None, text: str = TEXT, calls: int = CALLS
+) -> Report:
+    """Load ``model`` and check every law of a synthesizer. Raise ``Violation``.
+
+    After ``calls`` calls it must be as large as after the first of them; 0 leaves that out.
+    """
     ledger = Ledger(f"synthesizer {provider.info.name}:{model.id}")
     with Rig(provider, model, spec, ledger) as rig:
         check = _Check(rig)
         for what, strange in STRANGE.items():
             check.direct(f"on {what}", strange, lenient=True)
         spoken = check.speaks(text)
+        for what, words in HEARD.items():
+            check.refused_or_heard(what, words)
+        for what, nothing in SILENT.items():
+            check.refused_or_silent(what, nothing)
         for voice in provider.voices(model)[1:VOICES]:
             check.speaks(text, voice=voice.id)
         check.speed(text, len(spoken))
@@ -53,6 +68,9 @@ def check_synthesizer(provider: AnyProvider, model: Model, *, spec: LoadSpec | N
             ledger.skip("threads do not mix", "two equal calls gave different samples")
             rig.at_once(lambda: check.speaks(text))
         rig.check_cancel(check.request(text))
+        check.frames(HEARD["one long sentence"])
+        rig.check_promise()
+        check_memory(lambda: check.direct("once more", "Yes."), ledger, calls=calls)
     return ledger.report()
 
 
@@ -79,9 +97,19 @@ class _Check:
         _check_items(items or (), self._rig.model.rate, what, self._ledger)
         return items or []
 
+    def refused_or_heard(self, what: str, text: str) -> None:
+        items = self.direct(f"on {what}", text, lenient=True)
+        if items:
+            level = _level(_joined(items))
+            self._ledger.require("refuses or is heard", level > QUIET_RMS, f"{what}: audio at RMS {level:.6f}")
+
+    def refused_or_silent(self, what: str, text: str) -> None:
+        level = _level(_joined(self.direct(f"on {what}", text, lenient=True)))
+        self._ledger.require("says nothing to nothing", level <= QUIET_RMS, f"{what}: audio at RMS {level:.6f}")
+
     def speaks(self, text: str, **fields: Any) -> Float32:
         samples = _joined(self.direct("on a text", text, **fields))
-        level = float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
+        level = _level(samples)
         heard = f"{len(samples)} frames at RMS {level:.6f}, {fields}"
         self._ledger.require("is heard", level > QUIET_RMS, heard)
         return samples
@@ -111,6 +139,11 @@ class _Check:
     def threads(self, text: str, expected: Float32) -> None:
         same = self._rig.at_once(lambda: bool(np.array_equal(self.speaks(text), expected)))
         self._ledger.require("threads do not mix", all(same), "a call beside others gave other samples")
+
+
+def _level(samples: Float32) -> float:
+    """Give the RMS."""
+    return float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
 
 
 def _joined(items: Iterable[object]) -> Float32:

@@ -14,6 +14,7 @@ import numpy as np
 from open_speech_core.providers import AnyProvider, TranscriberEngine
 from open_speech_core.testing import signals
 from open_speech_core.testing.laws import Ledger, Report
+from open_speech_core.testing.memory import CALLS, check_memory
 from open_speech_core.testing.rig import Rig
 from open_speech_core.types import (
     AudioIn,
@@ -33,11 +34,17 @@ PROMPT = "Привет, 世界, مرحبا 😀"
 
 
 def check_transcriber(
-    provider: AnyProvider, model: Model, *, spec: LoadSpec | None = None, speech: Float32 | None = None
+    provider: AnyProvider,
+    model: Model,
+    *,
+    spec: LoadSpec | None = None,
+    speech: Float32 | None = None,
+    calls: int = CALLS,
 ) -> Report:
     """Load ``model`` and check every law of a transcriber. Raise ``Violation``.
 
-    ``speech``, at the model's rate, makes the checks stronger; without it a babble stands in.
+    ``speech``, at the model's rate, makes the checks stronger; without it a babble stands in. After ``calls`` calls
+    it must be as large as after the first of them; 0 leaves that out.
     """
     ledger = Ledger(f"transcriber {provider.info.name}:{model.id}")
     rate = model.rate
@@ -64,6 +71,11 @@ def check_transcriber(
         else:
             ledger.skip("a stretch of a file is the same", "two equal calls gave different texts")
         rig.check_cancel(check.request(audio))
+        # Nothing is slower than a span full of what is not speech.
+        check.frames(signals.samples(signals.babble(rate, min(model.span_s or 30.0, 30.0)), rate))
+        rig.check_promise()
+        short = signals.samples(speech[: rate // 2], rate)
+        check_memory(lambda: check.direct("once more", short), ledger, calls=calls)
     return ledger.report()
 
 
