@@ -75,10 +75,7 @@ def test_every_verb_takes_every_spelling(server: Running, id: str, spelt: Any) -
 @pytest.mark.parametrize(("method", "verb"), [("GET", ""), ("GET", "/status"), ("POST", "/load"), ("DELETE", "")])
 def test_what_is_no_id_is_refused(server: Running, method: str, verb: str, path: str) -> None:
     status, body = raw(server, method, f"/api/models/{path}{verb}")
-    assert status in (400, 404), body
-    if status == 400:
-        assert body["error"]["code"] == "invalid_request"
-        assert body["error"]["param"] == "model"
+    assert (status, body["error"]["code"], body["error"]["param"]) == (400, "invalid_request", "model"), body
     assert len(body["error"]["message"]) < 200
 
 
@@ -86,8 +83,7 @@ def test_what_is_no_id_is_refused(server: Running, method: str, verb: str, path:
 def test_a_path_is_decoded_once(server: Running, id: str) -> None:
     for path in (f"/api/models/{id}", f"/v1/models/{id}"):
         status, body = raw(server, "GET", path)
-        assert status in (400, 404)
-        assert body["error"]["param"] == "model"
+        assert (status, body["error"]["code"], body["error"]["param"]) == (404, "model_not_found", "model")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +93,23 @@ def test_a_path_is_decoded_once(server: Running, id: str) -> None:
 def test_an_id_nobody_knows(server: Running, method: str, path: str) -> None:
     message = refused(server.client.request(method, f"/api/models/{path}"), 404, "model_not_found", "model")
     assert "'nobody'" in message or "'no/bo/dy'" in message, "the verb is no part of the id"
+
+
+@pytest.mark.parametrize("verb", ["status", "progress", "artifacts"])
+def test_a_verb_is_no_part_of_an_id_though_somebody_would_claim_both(server: Running, verb: str) -> None:
+    assert server.client.get("/api/models/some/repository").json()["id"] == "some/repository"
+    message = refused(server.client.get(f"/api/models/nobody/{verb}"), 404, "model_not_found", "model")
+    assert "'nobody'" in message
+    refused(server.client.delete("/api/models/nobody/artifacts"), 404, "model_not_found", "model")
+
+
+def test_an_id_that_ends_in_a_verbs_word(server: Running) -> None:
+    for path in ("", "/status", "/progress"):
+        assert server.client.get(f"/api/models/org/progress{path}").json()["id"] == "org/progress"
+    assert server.client.get("/api/models/org/artifacts/status").json()["id"] == "org/artifacts"
+    assert server.client.post("/api/models/org/artifacts/download").json()["state"] == "downloaded"
+    assert server.client.get("/api/models/org/artifacts").json()["id"] == "org/artifacts", "now it lies here"
+    assert server.client.delete("/api/models/org/artifacts/artifacts").json()["status"] == "deleted"
 
 
 def test_a_post_without_a_verb_names_the_verbs(server: Running) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import psutil
@@ -209,6 +210,50 @@ def test_weights_of_a_package_stay(starter_server: Running) -> None:
     message = refused(starter_server.client.delete(f"/api/models/{EMBEDDED}/artifacts"), 400, "feature_not_supported")
     assert "package" in message
     assert state(starter_server, EMBEDDED) in ("downloaded", "loaded")
+
+
+MISSING = (
+    ("Systran/faster-whisper-tiny", "whisper"),
+    ("deepdml%2Ffaster-whisper-large-v3-turbo-ct2", "whisper"),
+    ("piper", "piper"),
+    ("piper/en_US-lessac-medium", "piper"),
+    ("piper:en_GB-cori-high", "piper"),
+    ("piper%2Fen_GB-cori-high", "piper"),
+)
+"""Ids of providers that the catalogue has and this server has not: listed there, or of that name."""
+
+
+@pytest.mark.parametrize(("path", "provider"), MISSING)
+def test_a_model_whose_provider_is_not_installed(start_server: StartServer, path: str, provider: str) -> None:
+    server = start_server(PLUGINS, {"OS_MAX_LOADED_MODELS": "1"})
+    ok(server.client.post("/api/models/echo/load"))
+    id = unquote(path)
+    for shown in (path, f"{path}/status"):
+        found = ok(server.client.get(f"/api/models/{shown}"))
+        assert found | {"id": id, "state": "provider_missing", "provider": provider} == found
+        assert found["provider_available"] is False
+    for method, verb in [("POST", "/load"), ("POST", "/load?wait=false"), ("POST", "/download"), ("DELETE", "")]:
+        response = server.client.request(method, f"/api/models/{path}{verb}")
+        message = refused(response, 400, "provider_missing", "model")
+        assert f'POST /api/providers/install {{"provider": "{provider}"}}' in message
+    assert "providers/install" in refused(server.client.get(f"/v1/models/{path}"), 404, "model_not_found", "model")
+    refused(server.client.post(f"/api/ps/{path}"), 400, "provider_missing", "model")
+    ask = (lambda: speak(server, model=id)) if provider == "piper" else (lambda: transcribe(server, model=id))
+    assert "/api/providers/install" in refused(ask(), 400, "provider_missing", "model")
+    assert state(server, "echo") == "loaded"
+    assert transcribe(server).json() == {"text": "one two three"}
+
+
+def test_models_of_missing_providers_are_listed_and_the_default_may_be_one(start_server: StartServer) -> None:
+    server = start_server(PLUGINS, {"TTS_MODEL": "piper/en_US-lessac-medium", "STT_MODEL": "echo-slow"})
+    found = models(server)
+    for id in ("Systran/faster-whisper-large-v3", "piper/en_US-joe-medium"):
+        assert (found[id]["state"], found[id]["provider_available"]) == ("provider_missing", False)
+        assert found[id]["licence"]
+    for asked in (..., "tts-1"):
+        message = refused(speak(server, model=asked), 400, "provider_missing", "model")
+        assert "'piper/en_US-lessac-medium' needs the provider 'piper'" in message
+    assert transcribe(server, model="whisper-1", step_ms="0").status_code == 200
 
 
 @pytest.mark.parametrize("id", ["echo", "echo-voice"])

@@ -21,10 +21,10 @@ from open_speech_api.wire.models import (
     VoiceList,
     VoiceObject,
 )
-from open_speech_core.errors import ModelNotFound, NotLoaded
+from open_speech_core.errors import ModelNotFound, NotLoaded, ProviderMissing
 from open_speech_core.registry import OPENAI_VOICES, Resolved
 
-from .choosing import any_kind, check_control, listed, loaded_of, unix
+from .choosing import any_kind, check_control, listed, loaded_of, of_kind, unix
 
 Chosen = Annotated[ModelChoice | None, Body()]
 
@@ -40,7 +40,10 @@ class CatalogueController(Controller):
     @get("/models/{rest:path}", summary="Show a model", tags=["Models"])
     async def model(self, services: NamedDependency[Services], rest: FromPath[str]) -> ModelObject:
         """Show one model; the id may hold slashes, raw or as ``%2F``."""
-        return _object(services, any_kind(services, rest.removeprefix("/")))
+        try:
+            return _object(services, any_kind(services, rest.removeprefix("/")))
+        except ProviderMissing as error:
+            raise ModelNotFound(error.message, param="model") from None
 
     @get("/audio/models", summary="List models with their state", tags=["Models"])
     async def audio_models(self, services: NamedDependency[Services]) -> AudioModelList:
@@ -94,7 +97,7 @@ def _chosen(services: Services, data: ModelChoice | None) -> Resolved:
     """Resolve the body's model for a caller who may control models."""
     check_control(services)
     if data is None or not data.model:
-        return services.registry.resolve("synthesizer", "", setting=services.settings.tts.model)
+        return of_kind(services, "synthesizer", "")
     return any_kind(services, data.model)
 
 
@@ -105,7 +108,7 @@ def _voiced(services: Services, asked: str) -> list[Resolved]:
         for found in services.registry.models("synthesizer")
         if found.provider.info.name == asked and services.registry.on_disk(found)
     ]
-    return of_provider or [services.registry.resolve("synthesizer", asked, setting=services.settings.tts.model)]
+    return of_provider or [of_kind(services, "synthesizer", asked)]
 
 
 def _voices(services: Services, found: Resolved) -> list[VoiceObject]:

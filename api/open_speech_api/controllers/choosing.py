@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from open_speech_api.installs import Entry
 from open_speech_api.runtime.fleet import Fleet
 from open_speech_api.services import Services
 from open_speech_core.errors import Forbidden, InvalidRequest, ModelNotFound, ProviderMissing
-from open_speech_core.registry import Resolved
+from open_speech_core.registry import DEFAULT_ALIASES, Resolved
 from open_speech_core.types import Kind, Loaded
 
 OFFERED: tuple[Kind, ...] = ("transcriber", "synthesizer")
 ID_MAX_CHARACTERS = 512
+_NAME_ENDS = re.compile("[:/]")
+"""A provider's name is before the first of these."""
 
 
 def check_control(services: Services) -> None:
@@ -72,9 +75,51 @@ def known(services: Services) -> list[Resolved]:
     return found
 
 
+def is_known(services: Services, id: str) -> bool:
+    """Say whether a model has exactly this id: one that is listed, or lies here, not one that could be fetched."""
+    if any(services.registry.listed(kind, id) for kind in OFFERED):
+        return True
+    return any(found.id == id for found in known(services))
+
+
 def missing(services: Services, id: str) -> Entry | None:
     """Give the catalogue's entry whose provider would have a model, while that is not installed."""
-    return next((entry for entry in services.installs.missing() if id in entry.models), None)
+    if any(services.registry.listed(kind, id) for kind in OFFERED):
+        return None
+    absent = services.installs.missing()
+    if (listed := next((entry for entry in absent if id in entry.models), None)) is not None:
+        return listed
+    # No list names them all: ``piper/...`` is Piper's as long as nobody else has that name.
+    name = _NAME_ENDS.split(id, 1)[0]
+    taken = any(provider.info.name == name for provider in services.registry.providers)
+    return None if taken else next((entry for entry in absent if entry.name == name), None)
+
+
+def provider_missing(entry: Entry, id: str) -> ProviderMissing:
+    """Say which provider a model needs, and how to get it."""
+    shown = id if len(id) <= 100 else f"{id[:100]}..."
+    return ProviderMissing(
+        f"model {shown!r} needs the provider {entry.name!r}, which is not installed; "
+        f'install it with: POST /api/providers/install {{"provider": "{entry.name}"}}',
+        param="model",
+    )
+
+
+def of_kind(services: Services, kind: Kind, id: str) -> Resolved:
+    """Find a model of one kind for a request; an empty id means the default.
+
+    Raises:
+        ProviderMissing: the catalogue knows its provider, which is not installed.
+        ModelNotFound: nobody knows it.
+    """
+    setting = setting_of(services, kind)
+    try:
+        return services.registry.resolve(kind, id, setting=setting)
+    except ModelNotFound:
+        wanted = (setting or "") if not id or id in DEFAULT_ALIASES[kind] else id
+        if (entry := missing(services, wanted)) is not None and kind in entry.kinds:
+            raise provider_missing(entry, wanted) from None
+        raise
 
 
 def any_kind(services: Services, id: str) -> Resolved:
@@ -88,11 +133,7 @@ def any_kind(services: Services, id: str) -> Resolved:
         if (found := services.registry.listed(kind, id)) is not None:
             return found
     if (entry := missing(services, id)) is not None:
-        raise ProviderMissing(
-            f"model {id!r} needs the provider {entry.name!r}, which is not installed; "
-            f"run: open-speech providers install {entry.name}",
-            param="model",
-        )
+        raise provider_missing(entry, id)
     claims = [claim for kind in OFFERED if (claim := _claimed(services, kind, id)) is not None]
     for claim in claims:
         if claim.provider.info.name == id.partition("/")[0]:

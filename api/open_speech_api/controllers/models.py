@@ -30,14 +30,12 @@ from open_speech_core.errors import (
     FeatureNotSupported,
     InUse,
     InvalidRequest,
-    ModelNotFound,
     NotLoaded,
-    ProviderMissing,
 )
 from open_speech_core.registry import Resolved
 from open_speech_core.types import Artifacts
 
-from .choosing import any_kind, check_control, check_id, known, missing
+from .choosing import any_kind, check_control, check_id, is_known, known, missing
 from .states import managed, progress_of, unavailable
 from .waiting import AnyRequest, while_connected
 
@@ -74,14 +72,10 @@ class ModelsController(Controller):
     ) -> ManagedModel | ModelProgress | ModelFiles:
         """Show a model's state (``/{id}`` or ``/{id}/status``), how far it is (``/{id}/progress``), or its files
         (``/{id}/artifacts``). The id may hold slashes, raw or as ``%2F``."""
-        try:
-            found, verb = _split(services, rest, LOOKS)
-        except ProviderMissing:
-            id = rest.removeprefix("/").removesuffix("/status")
-            if (entry := missing(services, id)) is None:
-                raise
+        id, verb = _split(services, rest, LOOKS)
+        if verb in ("", "status") and (entry := missing(services, id)) is not None:
             return unavailable(entry, id)
-        return LOOKS[verb](services, found)
+        return LOOKS[verb](services, any_kind(services, id))
 
     @post("/{rest:path}", summary="Load, download or prefetch a model", status_code=200)
     async def act(
@@ -90,7 +84,8 @@ class ModelsController(Controller):
         """Load a model (``/{id}/load``), fetching it first if need be, or only fetch it (``/{id}/download``,
         ``/{id}/prefetch``). Who leaves meanwhile ends nothing."""
         check_control(services)
-        found, verb = _split(services, rest, ACTS)
+        id, verb = _split(services, rest, ACTS)
+        found = any_kind(services, id)
         if not wait:
             ACTS[verb].begin(services, found)
             return Response(managed(services, found), status_code=202)
@@ -102,31 +97,23 @@ class ModelsController(Controller):
         """Unload a model (``/{id}``): when this answers, its processes are gone. Cancel its download
         (``/{id}/download``). Delete its files (``/{id}/artifacts``), unloading it first; 409 while it serves."""
         check_control(services)
-        found, verb = _split(services, rest, ENDS)
-        return await ENDS[verb](services, found)
+        id, verb = _split(services, rest, ENDS)
+        return await ENDS[verb](services, any_kind(services, id))
 
 
-def _split(services: Services, rest: str, verbs: Mapping[str, object]) -> tuple[Resolved, str]:
-    """Split a path into its model and its verb; empty where the method has a meaning without one.
+def _split(services: Services, rest: str, verbs: Mapping[str, object]) -> tuple[str, str]:
+    """Split a path into an id and a verb; the verb is empty where the method has a meaning without one.
 
-    An id that ends in a verb's word is found whole when nobody knows what is before it.
+    An id that itself ends in a verb's word is found whole when a model of this very name is there. That somebody would
+    claim it is not enough: any two words may name a repository.
     """
     whole = check_id(rest.removeprefix("/"))
     id, _, verb = whole.rpartition("/")
-    if id and verb in verbs:
-        try:
-            return any_kind(services, id), verb
-        except ModelNotFound:
-            if "" not in verbs:
-                raise
+    if id and verb in verbs and ("" not in verbs or is_known(services, id) or not is_known(services, whole)):
+        return id, verb
     if "" not in verbs:
         raise InvalidRequest(f"the path must end in one of: {', '.join(verbs)}")
-    try:
-        return any_kind(services, whole), ""
-    except ModelNotFound:
-        if id and verb in verbs:
-            raise ModelNotFound(f"The model {id[:100]!r} does not exist.", param="model") from None
-        raise
+    return whole, ""
 
 
 async def _load(services: Services, found: Resolved) -> None:

@@ -27,6 +27,7 @@ from open_speech_core.errors import FeatureNotSupported, ModelNotFound, OpenSpee
 
 from . import answers
 from .body import read_small
+from .choosing import of_kind
 from .waiting import AnyRequest, primed, while_connected
 
 AUDIO_TOKENS_PER_S = 20
@@ -75,7 +76,7 @@ def _plan(services: Services, fields: SpeechFields, sent: Mapping[str, Any], *, 
     if fields.input_type == "ssml":
         raise FeatureNotSupported("input_type 'ssml' is not supported; send plain text", param="input_type")
     tts = services.settings.tts
-    resolved = services.registry.resolve("synthesizer", fields.model or "", setting=tts.model)
+    resolved = of_kind(services, "synthesizer", fields.model or "")
     speed = tts.speed if fields.speed is None else fields.speed
     check_speech(resolved, speed=speed)
     options, ignored = request_options(services.registry, resolved, sent, strict=True)

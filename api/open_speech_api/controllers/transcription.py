@@ -40,6 +40,7 @@ from open_speech_core.types import Segment, Task
 
 from . import answers
 from .body import Body
+from .choosing import of_kind
 from .waiting import AnyRequest, primed, while_connected
 
 BYTES_PER_MB = 1_000_000
@@ -147,7 +148,7 @@ def _plan(services: Services, form: Form, task: Task, query: Mapping[str, Any]) 
         logprobs="logprobs" in (fields.include or ()),
         speakers=_asks_for_speakers(fields),
     )
-    resolved = services.registry.resolve("transcriber", fields.model or "", setting=services.settings.stt.model)
+    resolved = of_kind(services, "transcriber", fields.model or "")
     check_transcription(resolved, asked)
     options, ignored = request_options(
         services.registry,

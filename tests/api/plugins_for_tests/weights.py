@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,8 +20,18 @@ from open_speech_echo.provider import EchoTranscriber
 
 STEP_BYTES = 1000
 STEPS = 10
-MODELS = {"slow": 0, "org/slower": 0, "a/b/slowest": 0, "medium": 100, "middling": 100, "huge": 1 << 30}
+MODELS = {
+    "slow": 0,
+    "org/slower": 0,
+    "a/b/slowest": 0,
+    "org/progress": 0,
+    "medium": 100,
+    "middling": 100,
+    "huge": 1 << 30,
+}
 """Ids with the memory they say they take, in MB."""
+CLAIMED = re.compile(r"[a-z]+/[a-z]+")
+"""Further ids, which are not listed: any two words, as of a hub's repositories."""
 SIZE = STEP_BYTES * STEPS
 
 
@@ -36,10 +48,18 @@ class WeightsTranscriber(EchoTranscriber):
     options: WeightsOptions
 
     def models(self) -> tuple[Model, ...]:
-        return tuple(
-            Model(id=id, kind="transcriber", rate=16_000, bytes=SIZE, memory_mb=memory_mb, licence="CC0-1.0")
-            for id, memory_mb in MODELS.items()
-        )
+        return tuple(self._model(id, memory_mb) for id, memory_mb in MODELS.items())
+
+    def resolve(self, id: str) -> Model | None:
+        return self._model(id) if CLAIMED.fullmatch(id) else None
+
+    def local(self) -> Iterator[Model]:
+        for file in sorted(self.home.glob("*.bin")):
+            if (id := file.stem.replace("--", "/")) not in MODELS:
+                yield self._model(id)
+
+    def _model(self, id: str, memory_mb: int = 0) -> Model:
+        return Model(id=id, kind="transcriber", rate=16_000, bytes=SIZE, memory_mb=memory_mb, licence="CC0-1.0")
 
     def artifacts(self, model: Model) -> Artifacts:
         file = self._file(model)
