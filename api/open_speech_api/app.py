@@ -21,6 +21,7 @@ from open_speech_core.registry import Registry, build_registry
 from open_speech_core.types import Kind
 
 from .controllers.catalogue import CatalogueController
+from .controllers.choosing import setting_of
 from .controllers.health import HealthController
 from .controllers.legacy import LegacyController
 from .controllers.models import ModelsController
@@ -196,7 +197,7 @@ async def _preload(services: Services) -> None:
 
 def _preloadable(services: Services, kind: Kind, id: str) -> Target | None:
     try:
-        return services.targets.engine(services.registry.resolve(kind, id))
+        return services.targets.engine(services.registry.resolve(kind, id, setting=setting_of(services, kind)))
     except OpenSpeechError as error:
         log.warning("%s cannot be preloaded: %s", id, error.message)
         return None

@@ -163,14 +163,15 @@ class Registry:
         if not id or id in DEFAULT_ALIASES.get(kind, ()):
             if (choice := self.default(kind, setting)).id is None:
                 raise ModelNotFound(f"no {kind} is installed: {choice.reason}", param="model")
-            if choice.id not in DEFAULT_ALIASES.get(kind, ()):
-                return self.resolve(kind, choice.id)
-        found = self._qualified(kind, id) or self._listed.get((kind, id)) or self._alias(kind, id)
-        found = found or self._claim(kind, id)
-        if found is None:
+            id = choice.id
+        if (found := self._named(kind, id, setting)) is None:
             shown = id if len(id) <= 100 else f"{id[:100]}..."
             raise ModelNotFound(f"The model {shown!r} does not exist or is no {kind}.", param="model")
         return found
+
+    def _named(self, kind: Kind, id: str, setting: str | None = None) -> Resolved | None:
+        found = self._qualified(kind, id) or self._listed.get((kind, id)) or self._alias(kind, id, setting)
+        return found or self._claim(kind, id)
 
     def _qualified(self, kind: Kind, id: str) -> Resolved | None:
         name, colon, rest = id.partition(":")
@@ -181,16 +182,19 @@ class Registry:
                 return _own(plugin, provider, rest)
         return None
 
-    def _alias(self, kind: Kind, id: str) -> Resolved | None:
+    def _alias(self, kind: Kind, id: str, setting: str | None) -> Resolved | None:
         for plugin, provider in self.of_kind(kind):
             if target := provider.aliases.get(id):
                 return self._listed.get((kind, target)) or _own(plugin, provider, target)
             if provider.info.name == id:
-                return self._first(kind, provider)
+                return self._first(kind, provider, setting)
         return None
 
-    def _first(self, kind: Kind, provider: AnyProvider) -> Resolved | None:
-        """Give a provider's model that is on disk, else its first."""
+    def _first(self, kind: Kind, provider: AnyProvider, setting: str | None) -> Resolved | None:
+        """Give a provider's model: the configured one if it is its own, else one on disk, else its first."""
+        configured = self._named(kind, setting) if setting else None
+        if configured is not None and configured.provider is provider:
+            return configured
         own = [found for found in self.models(kind) if found.provider is provider]
         return next((found for found in own if self.on_disk(found)), own[0] if own else None)
 
@@ -211,8 +215,8 @@ class Registry:
         return self.source(resolved) is not None or resolved.provider.artifacts(resolved.model).complete
 
     def default(self, kind: Kind, setting: str | None) -> DefaultChoice:
-        """Choose the default model of a kind, and say why."""
-        if setting is not None:
+        """Choose the default model of a kind, and say why. A setting that is OpenAI's name leaves the choice open."""
+        if setting is not None and setting not in DEFAULT_ALIASES.get(kind, ()):
             return DefaultChoice(id=setting, reason="set by configuration")
         preferred = self._find(kind, PREFERRED.get(kind, ""))
         if preferred is not None and self.on_disk(preferred):

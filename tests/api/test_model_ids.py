@@ -12,7 +12,7 @@ import pytest
 
 from api.calling import refused
 from api.runtime_for_tests import WEIGHTS
-from api.serving import STARTER, Running
+from api.serving import Running
 
 IDS = ["slow", "org/slower", "a/b/slowest"]
 
@@ -117,32 +117,29 @@ def test_a_post_without_a_verb_names_the_verbs(server: Running) -> None:
     assert "load, download, prefetch" in message
 
 
+ENGLISH = ("tiny", "base", "small", "medium")
 WHISPER_IDS = [
-    *(f"Systran/faster-whisper-{size}{en}" for size in ("tiny", "base", "small", "medium") for en in ("", ".en")),
+    *(f"Systran/faster-whisper-{size}{en}" for size in ENGLISH for en in ("", ".en")),
     "Systran/faster-whisper-large-v2",
     "Systran/faster-whisper-large-v3",
     "deepdml/faster-whisper-large-v3-turbo-ct2",
     *(f"Systran/faster-distil-whisper-{size}" for size in ("small.en", "medium.en", "large-v3")),
 ]
+SIZES = ("tiny", "base", "small", "medium", "large-v2", "large-v3", *(f"{size}.en" for size in ENGLISH))
+TURBO = "deepdml/faster-whisper-large-v3-turbo-ct2"
 SHORT = {
-    **{size: f"Systran/faster-whisper-{size}" for size in ("tiny", "base", "small", "medium", "large-v2", "large-v3")},
-    **{f"{size}.en": f"Systran/faster-whisper-{size}.en" for size in ("tiny", "base", "small", "medium")},
-    **{f"whisper-{size}": f"Systran/faster-whisper-{size}" for size in ("tiny", "small", "large-v3")},
-    "turbo": "deepdml/faster-whisper-large-v3-turbo-ct2",
-    "large-v3-turbo": "deepdml/faster-whisper-large-v3-turbo-ct2",
-    "whisper-large-v3-turbo": "deepdml/faster-whisper-large-v3-turbo-ct2",
+    **{f"{before}{size}": f"Systran/faster-whisper-{size}" for size in SIZES for before in ("", "whisper-")},
+    **dict.fromkeys(("turbo", "large-v3-turbo", "whisper-large-v3-turbo", "whisper-turbo"), TURBO),
     "distil-small.en": "Systran/faster-distil-whisper-small.en",
     "distil-medium.en": "Systran/faster-distil-whisper-medium.en",
     "distil-large-v3": "Systran/faster-distil-whisper-large-v3",
-    "whisper-1": "Systran/faster-whisper-tiny.en",
-    "gpt-4o-transcribe": "Systran/faster-whisper-tiny.en",
-    "gpt-4o-mini-transcribe": "Systran/faster-whisper-tiny.en",
-    "gpt-4o-transcribe-diarize": "Systran/faster-whisper-tiny.en",
-    "tts-1": "piper/en_US-joe-medium",
-    "tts-1-hd": "piper/en_US-joe-medium",
-    "gpt-4o-mini-tts": "piper/en_US-joe-medium",
-    "piper": "piper/en_US-joe-medium",
+    **dict.fromkeys(
+        ("default", "whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-4o-transcribe-diarize", "whisper"),
+        "Systran/faster-whisper-tiny.en",
+    ),
+    **dict.fromkeys(("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "piper"), "piper/en_US-joe-medium"),
     "en_US-lessac-medium": "piper/en_US-lessac-medium",
+    "en_GB-cori-high": "piper/en_GB-cori-high",
 }
 PIPER_VOICES = """
 en_US: lessac-low lessac-medium lessac-high amy-medium arctic-medium bryce-medium danny-low hfc_female-medium
@@ -176,5 +173,4 @@ def test_every_promised_id_resolves_to_itself(starter_server: Running, id: str) 
 @pytest.mark.model
 @pytest.mark.parametrize(("alias", "id"), SHORT.items())
 def test_every_short_name_resolves(starter_server: Running, alias: str, id: str) -> None:
-    assert STARTER
     assert starter_server.client.get(f"/api/models/{alias}/status").json()["id"] == id

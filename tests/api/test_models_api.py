@@ -18,6 +18,7 @@ from api.calling import checked, refused, speak, transcribe
 from api.plugins_for_tests.weights import SIZE, STEP_BYTES
 from api.runtime_for_tests import WEIGHTS
 from api.serving import Running, StartServer
+from open_speech_api.installs.catalogue import read_catalogue
 
 PLUGINS = (WEIGHTS, "open_speech_echo")
 EMBEDDED = "Systran/faster-whisper-tiny.en"
@@ -247,9 +248,12 @@ def test_a_model_whose_provider_is_not_installed(start_server: StartServer, path
 def test_models_of_missing_providers_are_listed_and_the_default_may_be_one(start_server: StartServer) -> None:
     server = start_server(PLUGINS, {"TTS_MODEL": "piper/en_US-lessac-medium", "STT_MODEL": "echo-slow"})
     found = models(server)
-    for id in ("Systran/faster-whisper-large-v3", "piper/en_US-joe-medium"):
-        assert (found[id]["state"], found[id]["provider_available"]) == ("provider_missing", False)
-        assert found[id]["licence"]
+    for entry in read_catalogue():
+        for id in entry.models:
+            shown = found[id]
+            assert (shown["state"], shown["provider_available"]) == ("provider_missing", False)
+            assert shown["licence"]
+            assert shown == ok(server.client.get(f"/api/models/{id}"))
     for asked in (..., "tts-1"):
         message = refused(speak(server, model=asked), 400, "provider_missing", "model")
         assert "'piper/en_US-lessac-medium' needs the provider 'piper'" in message
@@ -324,6 +328,12 @@ def test_preloading_pins_and_a_bad_id_stops_nothing(start_server: StartServer) -
     found = models(server)
     assert {id for id, model in found.items() if model["state"] == "loaded"} == {"slow", "echo", "echo-voice"}
     assert found["echo"]["ttl_remaining"] is None
+
+
+def test_preloading_by_openais_name_means_the_configured_model(start_server: StartServer) -> None:
+    server = start_server(PLUGINS, {"STT_PRELOAD_MODELS": "whisper-1", "STT_MODEL": "echo-slow"})
+    until(lambda: server.client.get("/health/ready").status_code == 200)
+    assert (state(server, "echo-slow"), state(server, "echo")) == ("loaded", "downloaded")
 
 
 def test_a_model_is_swapped_while_another_serves(start_server: StartServer) -> None:

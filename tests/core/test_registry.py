@@ -101,6 +101,22 @@ def test_a_provider_s_name_alone_means_its_model_that_is_ready() -> None:
     assert served(registry(provider("aa", ("x",)), provider("bb", ("y", "z"))), "bb") == ("bb", "y")
 
 
+def test_a_provider_s_name_alone_means_the_configured_model_if_that_is_its_own() -> None:
+    found = registry(provider("aa", ("x",)), provider("bb", ("y", "z"), aliases={"short": "z"}))
+    assert served(found, "bb", setting="z") == ("bb", "z")
+    assert served(found, "bb", setting="short") == ("bb", "z")
+    assert served(found, "bb", setting="bb:z") == ("bb", "z")
+    for other in ("x", "nobody", "bb", "default"):
+        assert served(found, "bb", setting=other) == ("bb", "y")
+
+
+@pytest.mark.parametrize("setting", ["whisper-1", "default", "gpt-4o-transcribe"])
+def test_a_setting_that_is_openai_s_name_leaves_the_choice_open(setting: str) -> None:
+    found = registry(provider("aa", ("x", "y")))
+    assert served(found, "", setting=setting) == served(found, setting, setting=setting) == ("aa", "x")
+    assert found.default("transcriber", setting).reason != "set by configuration"
+
+
 @pytest.mark.parametrize("name", ["whisper-1", "gpt-4o-transcribe", "default", ""])
 def test_openai_names_mean_the_default(name: str) -> None:
     found = registry(provider("aa", ("x", "y")))
