@@ -164,7 +164,7 @@ async def _lifespan(services: Services) -> AsyncIterator[None]:
     background = [
         asyncio.create_task(services.pool.sweep()),
         asyncio.create_task(_preload(services)),
-        asyncio.create_task(asyncio.to_thread(weights.sweep, services.settings.server.data_root / "models")),
+        *(asyncio.create_task(asyncio.to_thread(weights.sweep, root)) for root in services.targets.roots()),
     ]
     try:
         yield

@@ -390,14 +390,48 @@ def test_without_a_key_others_may_look_and_not_touch(start_server: StartServer) 
     assert state(server, "slow") == "available"
 
 
-def test_a_deletion_that_was_killed_is_finished_at_the_next_start(tmp_path: Path) -> None:
-    left = tmp_path / "data" / "models" / "weights" / ".deleting-0123"
-    left.mkdir(parents=True)
-    (left / "model.bin").write_bytes(b"w" * 100)
-    server = Running(tmp_path, PLUGINS)
-    until(lambda: not left.exists())
-    assert left.parent.is_dir()
-    server.stop()
+def test_a_deletion_that_was_killed_is_finished_at_the_next_start(tmp_path: Path, callers: ThreadPoolExecutor) -> None:
+    pytest.importorskip("open_speech_whisper")
+    owned = tmp_path / "own"
+    model = owned / "org--whisper"
+    model.mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "model.bin", *map(str, range(20_000))):
+        (model / name).touch()
+    (owned / "another").mkdir()
+    environ = {"STT_MODEL_DIR": str(owned), "HF_HOME": str(tmp_path)}
+    server = Running(tmp_path, ("open_speech_whisper",), environ)
+    assert state(server, "org/whisper") == "downloaded"
+    deleting = callers.submit(server.client.delete, "/api/models/org/whisper/artifacts")
+    while not (left := list(owned.glob(".deleting-*"))):
+        assert not deleting.done()
+    server.process.kill()
+    server.process.wait()
+    with pytest.raises(httpx.TransportError):
+        deleting.result()
+    assert list(left[0].iterdir()), "it was killed in the middle"
+    assert not model.exists(), "nothing looks whole"
+    again = Running(tmp_path, ("open_speech_whisper",), environ)
+    assert state(again, "org/whisper") == "available"
+    until(lambda: [folder.name for folder in owned.iterdir()] == ["another"])
+    again.stop()
+
+
+def test_every_copy_is_deleted_and_what_links_lead_to_stays(start_server: StartServer, tmp_path: Path) -> None:
+    pytest.importorskip("open_speech_whisper")
+    owned, kept = tmp_path / "own", tmp_path / "kept"
+    for folder in (owned / "org--whisper", kept):
+        folder.mkdir(parents=True)
+        for name in ("config.json", "tokenizer.json", "model.bin"):
+            (folder / name).write_bytes(b"1234")
+    environ = {"STT_MODEL_DIR": str(owned), "HF_HOME": str(tmp_path)}
+    server = start_server(("open_speech_whisper",), environ)
+    home = tmp_path / "0" / "data" / "models" / "whisper"
+    home.mkdir(parents=True)
+    (home / "org--whisper").symlink_to(kept)
+    gone = ok(server.client.delete("/api/models/org/whisper/artifacts"))
+    assert gone["deleted_paths"] == ["whisper/org--whisper", "org--whisper"]
+    assert gone["freed_bytes"] == 12
+    assert (state(server, "org/whisper"), len(list(kept.iterdir()))) == ("available", 3)
 
 
 def test_the_old_routes(start_server: StartServer) -> None:

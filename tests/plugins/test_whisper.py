@@ -29,6 +29,7 @@ from open_speech_core.options import from_environment
 from open_speech_core.providers import Context
 from open_speech_core.testing import Case, check_plugin
 from open_speech_core.types import (
+    Artifacts,
     Float32,
     Info,
     Kind,
@@ -190,6 +191,27 @@ def test_weights_are_found_where_they_lie(tmp_path: Path, monkeypatch: pytest.Mo
     assert not provider.artifacts(model_of(TINY)).complete
 
 
+def test_every_copy_and_what_a_download_left_are_the_models_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    provider = make(tmp_path / "home", model_dir=str(tmp_path / "own"))
+    partial = lay(tmp_path / "home" / ".Systran--faster-whisper-tiny.en.part", "config.json")
+    assert provider.artifacts(model_of(TINY)) == Artifacts(paths=(str(partial),))
+    cached = lay(tmp_path / "hf" / "hub" / "models--Systran--faster-whisper-tiny.en" / "snapshots" / "abc")
+    owned = lay(tmp_path / "own" / "Systran--faster-whisper-tiny.en")
+    found = provider.artifacts(model_of(TINY))
+    assert found == Artifacts(paths=(str(owned), str(cached), str(partial)), complete=True)
+
+
+def test_a_repositorys_folder_has_no_second_id(tmp_path: Path) -> None:
+    lay(tmp_path / "own" / "Systran--faster-whisper-tiny.en")
+    provider = make(tmp_path / "home", model_dir=str(tmp_path / "own"))
+    assert provider.resolve("Systran--faster-whisper-tiny.en") is None, "deleting it would delete a loaded model"
+    assert provider.artifacts(model_of(TINY)).complete
+
+
 def test_models_that_lie_here_and_nobody_listed_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
@@ -226,7 +248,7 @@ def test_a_folder_cannot_be_downloaded(tmp_path: Path) -> None:
     provider = make(tmp_path / "home", model_dir=str(tmp_path))
     model = provider.resolve("mine")
     assert model is not None
-    with pytest.raises(DownloadFailed, match="no repository of the hub"):
+    with pytest.raises(DownloadFailed, match=r"lacks tokenizer\.json"):
         provider.download(model, Context())
 
 

@@ -22,8 +22,12 @@ REPOSITORY = "models--"
 """How the hub's cache begins the name of a repository's folder; snapshots in it are links to its blobs."""
 
 
+SWEPT_LEVELS = 3
+"""A model's folder is at most so deep below its root; what is in it is the model's business."""
+
+
 class Found(Struct, frozen=True, kw_only=True):
-    """A file or folder of a model, and its name as callers see it."""
+    """A file or folder of a model, or a link to one, and its name as callers see it."""
 
     path: Path
     name: str
@@ -43,24 +47,32 @@ def files(paths: Iterable[str], roots: Iterable[Path]) -> list[tuple[str, int]]:
 def remove(paths: Iterable[str], roots: Iterable[Path]) -> tuple[list[str], int]:
     """Delete what a provider named; give the names and the bytes that came free. Blocks.
 
+    Of a link only the link goes: what it leads to is somebody else's.
+
     Raises:
-        FeatureNotSupported: a path does not lie below one of ``roots`` once links are followed; nothing was deleted.
+        FeatureNotSupported: a path does not lie below one of ``roots`` once the links on the way are followed, and
+            nothing was deleted; or the system does not let it be deleted.
     """
-    named = _named(paths, list(roots))
-    doomed = [(found, sum(size for _, size in files([str(found.path)], roots))) for found in named]
+    names: list[str] = []
     freed = 0
-    for found, size in doomed:
-        _delete(found.path)
-        freed += size
-    return [found.name for found in named], freed
+    for found in _named(paths, list(roots)):
+        size = _freed_bytes(found.path)
+        try:
+            gone = _delete(found.path)
+        except OSError as error:
+            raise FeatureNotSupported(f"{found.name!r} cannot be deleted: {error.strerror}", param="model") from error
+        if gone:
+            names.append(found.name)
+            freed += size
+    return names, freed
 
 
 def sweep(root: Path) -> None:
     """Finish deletions that a killed server left. Blocks."""
-    for folder, folders, _ in os.walk(root):
-        for name in folders:
-            if name.startswith(DOOMED):
-                shutil.rmtree(Path(folder, name), ignore_errors=True)
+    for level in range(SWEPT_LEVELS):
+        for left in root.glob("*/" * level + f"{DOOMED}*"):
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _named(paths: Iterable[str], roots: list[Path]) -> list[Found]:
@@ -68,9 +80,9 @@ def _named(paths: Iterable[str], roots: list[Path]) -> list[Found]:
     found: dict[Path, Found] = {}
     for path in map(Path, paths):
         own = _repository(path) or path
-        if not own.exists():
+        if not os.path.lexists(own):
             continue
-        real = own.resolve()
+        real = own.parent.resolve() / own.name if own.is_symlink() else own.resolve()
         within = [root for root in (each.resolve() for each in roots) if real != root and real.is_relative_to(root)]
         if not within:
             raise FeatureNotSupported("its files lie outside the server's folders; delete them by hand", param="model")
@@ -97,12 +109,29 @@ def _within(path: Path) -> Iterator[Path]:
                 yield file
 
 
-def _delete(path: Path) -> None:
-    if path.is_file():
-        path.unlink(missing_ok=True)
-        return
+def _freed_bytes(path: Path) -> int:
+    """Sum what would come free; a file with another name elsewhere stays."""
+    if path.is_symlink():
+        return 0
+    size = 0
+    for file in _within(path):
+        with contextlib.suppress(OSError):
+            status = file.stat()
+            size += status.st_size if status.st_nlink == 1 else 0
+    return size
+
+
+def _delete(path: Path) -> bool:
+    """Delete a file, a link or a folder with all in it. False when somebody else did."""
     doomed = path.with_name(f"{DOOMED}{uuid.uuid4().hex}")
-    path.rename(doomed)
+    try:
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+            return True
+        path.rename(doomed)
+    except FileNotFoundError:
+        return False
     shutil.rmtree(doomed, ignore_errors=True)
     if doomed.exists():
         log.warning("some of a deleted model's files could not be removed; they are removed at the next start")
+    return True

@@ -111,25 +111,25 @@ class WhisperTranscriber(Transcriber[WhisperOptions]):
                 if hub.is_repo_id(id) and hub.has_files(folder, REQUIRED):
                     yield id
         if own is not None:
-            names = (folder.name for folder in sorted(own.glob("*")) if "--" not in folder.name)
+            names = (folder.name for folder in sorted(own.glob("*")))
             yield from (name for name in names if self._own_folder(name) is not None)
         for cache in self._caches():
             # Any repository may lie there; Whisper's in this form are named so.
             yield from (repo for repo in hub.cached_repos(cache, REQUIRED) if "whisper" in repo.lower())
 
     def artifacts(self, model: Model) -> Artifacts:
-        for folder in self._folders(model.id):
-            if hub.has_files(folder, REQUIRED):
-                return Artifacts(paths=(str(folder),), complete=True)
+        """Give every copy, the likeliest first, and what a download left."""
+        whole = [str(folder) for folder in self._folders(model.id) if hub.has_files(folder, REQUIRED)]
         partial = self._partial(model.id)
-        return Artifacts(paths=(str(partial),) if partial.is_dir() else ())
+        return Artifacts(paths=(*whole, *([str(partial)] if partial.is_dir() else ())), complete=bool(whole))
 
     def download(self, model: Model, context: Context) -> None:
         """Fetch into a folder beside the final one, which appears whole or not at all."""
         if self.artifacts(model).complete:
             return
         if not hub.is_repo_id(model.id):
-            raise DownloadFailed(f"{model.id!r} is no repository of the hub; put its files under STT_MODEL_DIR")
+            lacking = ", ".join(sorted(set(REQUIRED) - set(RECOGNISED)))
+            raise DownloadFailed(f"the folder {model.id!r} lacks {lacking}, and it is no repository of the hub")
         partial, target = self._partial(model.id), self.home / hub.folder_name(model.id)
         hub.fetch(model.id, FILES, partial, context, required=REQUIRED, revision=model.revision)
         shutil.rmtree(target, ignore_errors=True)
@@ -173,8 +173,11 @@ class WhisperTranscriber(Transcriber[WhisperOptions]):
         return [*own, hub.cache_folder(os.environ)]
 
     def _own_folder(self, id: str) -> Path | None:
-        """Find a folder of the owner's by its name; the name cannot lead out of STT_MODEL_DIR."""
-        if not self.options.model_dir or _FOLDER_NAME.fullmatch(id) is None:
+        """Find a folder of the owner's by its name; the name cannot lead out of STT_MODEL_DIR.
+
+        With ``--`` in it, it is a repository's, which has an id already.
+        """
+        if not self.options.model_dir or _FOLDER_NAME.fullmatch(id) is None or "--" in id:
             return None
         folder = Path(self.options.model_dir) / id
         return folder if hub.has_files(folder, RECOGNISED) else None
