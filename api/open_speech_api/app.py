@@ -39,13 +39,14 @@ from .runtime.downloads import Downloads
 from .runtime.fleet import Policy, Target
 from .runtime.memory import Memory
 from .runtime.pool import Pool
+from .runtime.preloads import Preloads
 from .runtime.targets import Targets
 from .runtime.worker import Limits, Worker
 from .runtime.workers import make_workers
 from .schema import Schema
 from .security.gate import Gate
 from .security.hosts import is_loopback
-from .services import Services, make_run_folder, unix_now
+from .services import Services, installed_at, make_run_folder
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ def make_services(settings: Settings, registry: Registry, plugins: Discovery, en
         settings=settings,
         registry=registry,
         pool=pool,
+        preloads=Preloads(pool),
         installs=_installs(settings, registry, pool, downloads, make, environ),
         downloads=downloads,
         memory=memory,
@@ -134,7 +136,7 @@ def make_services(settings: Settings, registry: Registry, plugins: Discovery, en
         run_folder=make_run_folder(settings.server.run_dir),
         observers=Observers(plugins.manager),
         version=own_version(),
-        started_at=unix_now(),
+        installed_at=installed_at(),
         local_only=is_loopback(settings.server.host),
     )
 
@@ -164,6 +166,7 @@ async def _lifespan(services: Services) -> AsyncIterator[None]:
     background = [
         asyncio.create_task(services.pool.sweep()),
         asyncio.create_task(_preload(services)),
+        asyncio.create_task(asyncio.to_thread(services.memory.prepare)),
         *(asyncio.create_task(asyncio.to_thread(weights.sweep, root)) for root in services.targets.roots()),
     ]
     try:
@@ -190,7 +193,7 @@ async def _preload(services: Services) -> None:
         ("transcriber", services.settings.stt.preload_models),
         ("synthesizer", services.settings.tts.preload_models),
     )
-    await services.pool.preload(
+    await services.preloads.run(
         target for kind, ids in wanted for id in ids if (target := _preloadable(services, kind, id)) is not None
     )
 
@@ -199,7 +202,7 @@ def _preloadable(services: Services, kind: Kind, id: str) -> Target | None:
     try:
         return services.targets.engine(services.registry.resolve(kind, id, setting=setting_of(services, kind)))
     except OpenSpeechError as error:
-        log.warning("%s cannot be preloaded: %s", id, error.message)
+        services.preloads.fail(id, error)
         return None
 
 

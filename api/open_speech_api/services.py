@@ -6,7 +6,6 @@ import contextlib
 import logging
 import shutil
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from .observers import Observers
 from .runtime.downloads import Downloads
 from .runtime.memory import Memory
 from .runtime.pool import Pool
+from .runtime.preloads import Preloads
 from .runtime.targets import Targets
 from .settings import Settings
 
@@ -32,6 +32,7 @@ class Services(Struct, frozen=True, kw_only=True):
     settings: Settings
     registry: Registry
     pool: Pool
+    preloads: Preloads
     downloads: Downloads
     memory: Memory
     targets: Targets
@@ -40,8 +41,8 @@ class Services(Struct, frozen=True, kw_only=True):
     """Where requests keep their files while they run; nothing else is in it."""
     observers: Observers
     version: str
-    started_at: int
-    """Unix seconds; what ``created`` of every model says."""
+    installed_at: int
+    """Unix seconds; what ``created`` of a model without weights of its own says, the same at every start."""
     local_only: bool
     """Only this machine can reach the server."""
 
@@ -68,5 +69,6 @@ def make_run_folder(configured: str | None) -> Path:
     return folder
 
 
-def unix_now() -> int:
-    return int(time.time())
+def installed_at() -> int:
+    """Say when this server was installed, in Unix seconds."""
+    return int(Path(__file__).stat().st_mtime)

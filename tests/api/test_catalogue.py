@@ -41,7 +41,7 @@ def test_models_as_openai_lists_them(echo_server: Running) -> None:
         assert {"id", "object", "created", "owned_by"} <= set(model)
         assert model["object"] == "model"
         assert isinstance(model["created"], int)
-        assert abs(model["created"] - time.time()) < 600
+        assert 0 < model["created"] <= time.time()
         assert model["owned_by"] == "open-speech/echo"
 
 

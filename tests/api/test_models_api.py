@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -68,6 +69,39 @@ def test_every_model_is_listed_with_what_it_is(start_server: StartServer) -> Non
     assert (found["echo-voice"]["type"], found["echo-voice"]["state"]) == ("tts", "downloaded")
     assert [id for id, model in found.items() if model["is_default"]] == ["echo", "echo-voice"]
     assert not any(model["loaded_at"] or model["ttl_remaining"] for model in found.values())
+
+
+def test_what_nobody_listed_is_shown_while_it_comes_and_while_it_is_in_memory(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    server, id = start_server(PLUGINS), "some/repository"
+    assert id not in models(server)
+    ok(server.client.post(f"/api/models/{id}/load?wait=false"), 202)
+    until(lambda: state(server, id) == "downloading")
+    assert models(server)[id] | {"state": "downloading", "backend": "weights"} == models(server)[id]
+    until(lambda: state(server, id) == "loaded")
+    (tmp_path / "0" / "data" / "models" / "weights" / "some--repository.bin").unlink()
+    assert models(server)[id]["state"] == "loaded"
+    assert id in [model["id"] for model in ok(server.client.get("/v1/models"))["data"]]
+    assert [model["model"] for model in ok(server.client.get("/api/ps"))["models"]] == [id]
+    ok(server.client.delete(f"/api/models/{id}"))
+    assert id not in models(server)
+
+
+def test_models_were_created_when_their_weights_came(start_server: StartServer, tmp_path: Path) -> None:
+    def created(server: Running) -> dict[str, int]:
+        return {model["id"]: model["created"] for model in ok(server.client.get("/v1/models"))["data"]}
+
+    server = start_server(PLUGINS, {"WEIGHTS_STEP_S": "0", "OS_DATA_DIR": str(tmp_path / "shared")})
+    ok(server.client.post("/api/models/slow/download"))
+    os.utime(tmp_path / "shared" / "models" / "weights" / "slow.bin", (1_600_000_000, 1_600_000_000))
+    first = created(server)
+    assert first["slow"] == 1_600_000_000
+    assert all(0 < at <= time.time() for at in first.values())
+    time.sleep(1.1)
+    again = start_server(PLUGINS, {"OS_DATA_DIR": str(tmp_path / "shared")})
+    assert created(again) == first
+    assert ok(again.client.get("/v1/models/slow"))["created"] == first["slow"]
 
 
 def test_a_load_goes_through_all_states_with_real_progress(
@@ -322,12 +356,27 @@ def test_preloading_pins_and_a_bad_id_stops_nothing(start_server: StartServer) -
     )
     early = checked(server.client.get("/health/ready"), healthy=False)
     assert early.status_code == 503
-    assert any("is being loaded" in problem for problem in early.json()["problems"])
+    assert any("slow is being loaded" in problem for problem in early.json()["problems"])
     until(lambda: server.client.get("/health/ready").status_code == 200)
+    assert server.client.get("/health/ready").json()["problems"] == [
+        "nobody could not be preloaded: The model 'nobody' does not exist or is no transcriber."
+    ]
     time.sleep(2.5)
     found = models(server)
     assert {id for id, model in found.items() if model["state"] == "loaded"} == {"slow", "echo", "echo-voice"}
     assert found["echo"]["ttl_remaining"] is None
+
+
+def test_a_preload_that_failed_is_told_until_the_model_is_loaded(start_server: StartServer, tmp_path: Path) -> None:
+    environ = {"STT_PRELOAD_MODELS": "slow,echo", "WEIGHTS_FAULT": "network", "WEIGHTS_STEP_S": "0"}
+    server = start_server(PLUGINS, environ)
+    until(lambda: server.client.get("/health/ready").status_code == 200)
+    (problem,) = server.client.get("/health/ready").json()["problems"]
+    assert problem == "slow could not be preloaded: the connection was lost; what came is kept"
+    assert state(server, "echo") == "loaded"
+    (tmp_path / "0" / "data" / "models" / "weights" / "mended").touch()
+    ok(server.client.post("/api/models/slow/load"))
+    assert server.client.get("/health/ready").json()["problems"] == []
 
 
 def test_preloading_by_openais_name_means_the_configured_model(start_server: StartServer) -> None:

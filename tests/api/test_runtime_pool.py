@@ -13,6 +13,7 @@ from api.runtime_for_tests import Clock, maker, own_workers, run, target, until,
 from open_speech_api.runtime.fleet import Fleet, Policy, Target
 from open_speech_api.runtime.memory import Memory
 from open_speech_api.runtime.pool import Pool
+from open_speech_api.runtime.preloads import Preloads
 from open_speech_core.errors import DownloadFailed, InsufficientMemory, LoadFailed, OpenSpeechError, Unavailable
 
 ECHO, SLOW = target("echo"), target("echo-slow")
@@ -67,7 +68,7 @@ def test_a_pinned_model_outlives_its_ttl_until_it_is_unloaded() -> None:
     async def work() -> None:
         clock = Clock()
         async with pooled(Policy(ttl_s=60), clock=clock) as pool:
-            await pool.preload([ECHO])
+            await Preloads(pool).run([ECHO])
             fleet = fleet_of(pool, ECHO)
             clock.now += 600
             fleet.expire()
@@ -126,7 +127,7 @@ def test_a_model_in_use_is_waited_for_and_never_evicted() -> None:
 def test_pinned_models_are_not_waited_for() -> None:
     async def work() -> None:
         async with pooled(Policy(max_loaded=1, queue_wait_s=60)) as pool:
-            await pool.preload([ECHO])
+            await Preloads(pool).run([ECHO])
             with pytest.raises(Unavailable, match="loaded at start and stay"):
                 await asyncio.wait_for(pool.load(SLOW), 2)
             assert loaded(pool) == {"echo"}

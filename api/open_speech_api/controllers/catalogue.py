@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import Annotated
 
 from litestar import Controller, get, post
@@ -24,7 +26,8 @@ from open_speech_api.wire.models import (
 from open_speech_core.errors import ModelNotFound, NotLoaded, ProviderMissing
 from open_speech_core.registry import OPENAI_VOICES, Resolved
 
-from .choosing import any_kind, check_control, listed, loaded_of, of_kind, unix
+from .choosing import any_kind, check_control, of_kind
+from .listing import listed, loaded_of, unix
 
 Chosen = Annotated[ModelChoice | None, Body()]
 
@@ -35,7 +38,7 @@ class CatalogueController(Controller):
     @get("/models", summary="List models", tags=["Models"])
     async def models(self, services: NamedDependency[Services]) -> ModelList:
         """List every model that is ready on this machine, and the defaults."""
-        return ModelList(data=tuple(_object(services, found) for found in listed(services)))
+        return ModelList(data=tuple(_object(services, found) for found in await listed(services)))
 
     @get("/models/{rest:path}", summary="Show a model", tags=["Models"])
     async def model(self, services: NamedDependency[Services], rest: FromPath[str]) -> ModelObject:
@@ -48,7 +51,7 @@ class CatalogueController(Controller):
     @get("/audio/models", summary="List models with their state", tags=["Models"])
     async def audio_models(self, services: NamedDependency[Services]) -> AudioModelList:
         """List every model that is ready on this machine, loaded or not."""
-        return AudioModelList(models=tuple(_state(services, found) for found in listed(services)))
+        return AudioModelList(models=tuple(_state(services, found) for found in await listed(services)))
 
     @post(
         "/audio/models/load",
@@ -87,7 +90,7 @@ class CatalogueController(Controller):
         if not services.settings.tts.enabled:
             raise ModelNotFound("TTS is disabled", param=None)
         if model is None:
-            chosen = [found for found in listed(services) if found.model.kind == "synthesizer"]
+            chosen = [found for found in await listed(services) if found.model.kind == "synthesizer"]
         else:
             chosen = _voiced(services, model)
         return VoiceList(voices=tuple(voice for found in chosen for voice in _voices(services, found)))
@@ -146,11 +149,20 @@ def _voices(services: Services, found: Resolved) -> list[VoiceObject]:
 def _object(services: Services, found: Resolved) -> ModelObject:
     return ModelObject(
         id=found.id,
-        created=services.started_at,
+        created=_created(services, found),
         owned_by=f"open-speech/{found.provider.info.name}",
         kind=found.model.kind,
         provider=found.provider.info.name,
     )
+
+
+def _created(services: Services, found: Resolved) -> int:
+    """Give when its weights came, in Unix seconds."""
+    source = services.registry.source(found)
+    paths = (source.path,) if source is not None else found.provider.artifacts(found.model).paths
+    with contextlib.suppress(OSError, IndexError):
+        return int(Path(paths[0]).stat().st_mtime)
+    return services.installed_at
 
 
 def _state(services: Services, found: Resolved) -> AudioModel:

@@ -1,16 +1,14 @@
-"""Which model an id means, who may control it, and what the pool says of it."""
+"""Which model an id means, and who may control it."""
 
 from __future__ import annotations
 
 import re
-import time
 
 from open_speech_api.installs import Entry
-from open_speech_api.runtime.fleet import Fleet
 from open_speech_api.services import Services
 from open_speech_core.errors import Forbidden, InvalidRequest, ModelNotFound, ProviderMissing
 from open_speech_core.registry import DEFAULT_ALIASES, Resolved
-from open_speech_core.types import Kind, Loaded
+from open_speech_core.types import Kind
 
 OFFERED: tuple[Kind, ...] = ("transcriber", "synthesizer")
 ID_MAX_CHARACTERS = 512
@@ -50,36 +48,12 @@ def offered(services: Services) -> tuple[Kind, ...]:
     return OFFERED if services.settings.tts.enabled else ("transcriber",)
 
 
-def default_of(services: Services, kind: Kind) -> Resolved | None:
-    """Give the default model of a kind; None when no provider is installed."""
-    try:
-        return services.registry.resolve(kind, "", setting=setting_of(services, kind))
-    except ModelNotFound:
-        return None
-
-
-def listed(services: Services) -> list[Resolved]:
-    """Give what is ready on disk, and the default of each kind, the default first."""
-    defaults = {default.key for kind in OFFERED if (default := default_of(services, kind)) is not None}
-    return [found for found in known(services) if found.key in defaults or services.registry.on_disk(found)]
-
-
-def known(services: Services) -> list[Resolved]:
-    """Give every model that providers list or that lies on this machine, the default of each kind first."""
-    found: list[Resolved] = []
-    for kind in offered(services):
-        default = default_of(services, kind)
-        first = [] if default is None else [default]
-        others = services.registry.models(kind)
-        found += first + [each for each in others if default is None or each.key != default.key]
-    return found
-
-
 def is_known(services: Services, id: str) -> bool:
     """Say whether a model has exactly this id: one that is listed, or lies here, not one that could be fetched."""
     if any(services.registry.listed(kind, id) for kind in OFFERED):
         return True
-    return any(found.id == id for found in known(services))
+    claims = [claim for kind in OFFERED if (claim := _claimed(services, kind, id)) is not None]
+    return any(claim.id == id and services.registry.on_disk(claim) for claim in claims)
 
 
 def missing(services: Services, id: str) -> Entry | None:
@@ -149,13 +123,3 @@ def _claimed(services: Services, kind: Kind, id: str) -> Resolved | None:
         return services.registry.resolve(kind, id, setting=setting_of(services, kind))
     except ModelNotFound:
         return None
-
-
-def loaded_of(fleet: Fleet | None) -> Loaded | None:
-    """Give what a model's load ended in, while it is in memory."""
-    return fleet.replicas[0].worker.loaded if fleet and fleet.replicas else None
-
-
-def unix(monotonic: float | None) -> float | None:
-    """Turn the pool's monotonic time into Unix seconds."""
-    return None if monotonic is None else round(time.time() - (time.monotonic() - monotonic), 3)

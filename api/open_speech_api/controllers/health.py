@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 
@@ -24,16 +22,20 @@ class HealthController(Controller):
 
     @get("/ready", summary="Say whether the server can serve")
     async def ready(self, services: NamedDependency[Services]) -> Response[Readiness]:
-        """Answer 503 while models are preloaded, when the server stops, or when nothing could serve a request."""
-        problems = tuple(
+        """Answer 503 while models are preloaded, when the server stops, or when nothing could serve a request.
+
+        ``problems`` also names models that could not be preloaded; the server serves without them.
+        """
+        unserved = [
             choice.reason
             for kind in ("transcriber", "synthesizer")
             if (choice := services.registry.default(kind, None)).id is None
+        ]
+        closing = services.pool.closing
+        ready = not services.preloads.pending and not closing and len(unserved) < 2
+        answer = Readiness(
+            status="ready" if ready else "stopping" if closing else "starting",
+            version=services.version,
+            problems=(*unserved, *services.preloads.problems()),
         )
-        preloading = services.pool.preloading
-        problems += tuple(f"{key} is being loaded" for key in preloading)
-        ready = not preloading and not services.pool.closing and len(problems) < 2
-        status: Literal["ready", "starting", "stopping"]
-        status = "ready" if ready else "stopping" if services.pool.closing else "starting"
-        answer = Readiness(status=status, version=services.version, problems=problems)
         return Response(answer, status_code=200 if ready else 503)

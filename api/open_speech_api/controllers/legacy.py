@@ -8,11 +8,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from open_speech_api.services import Services
-from open_speech_api.wire.lifecycle import LegacyState, RunningModel, RunningModelList
+from open_speech_api.wire.lifecycle import LegacyState, ManagedModel, RunningModel, RunningModelList
 from open_speech_core.errors import NotLoaded
 from open_speech_core.registry import Resolved
 
-from .choosing import any_kind, check_control, check_id, known
+from .choosing import any_kind, check_control, check_id
+from .listing import known
 from .states import managed
 from .waiting import AnyRequest, while_connected
 
@@ -27,12 +28,9 @@ class LegacyController(Controller):
     @get("/ps", summary="List loaded recognisers (old)", deprecated=True)
     async def running(self, services: NamedDependency[Services]) -> RunningModelList:
         """List the transcribers in memory; use ``GET /api/models``."""
+        shown = [managed(services, each) for each in await known(services)]
         return RunningModelList(
-            models=tuple(
-                _running(services, found)
-                for found in known(services)
-                if found.model.kind == "transcriber" and (fleet := services.pool.find(found.key)) and fleet.replicas
-            )
+            models=tuple(_running(model) for model in shown if model.type == "stt" and model.state == "loaded")
         )
 
     @post("/ps/{rest:path}", summary="Load a model (old)", status_code=200, deprecated=True)
@@ -64,8 +62,7 @@ def _controlled(services: Services, rest: str) -> Resolved:
     return any_kind(services, check_id(rest.removeprefix("/")))
 
 
-def _running(services: Services, found: Resolved) -> RunningModel:
-    shown = managed(services, found)
+def _running(shown: ManagedModel) -> RunningModel:
     return RunningModel(
         model=shown.id,
         backend=shown.backend,

@@ -35,8 +35,9 @@ from open_speech_core.errors import (
 from open_speech_core.registry import Resolved
 from open_speech_core.types import Artifacts
 
-from .choosing import any_kind, check_control, check_id, is_known, known, missing
-from .states import managed, progress_of, unavailable
+from .choosing import any_kind, check_control, check_id, is_known, missing
+from .listing import known
+from .states import managed, progress_of, show, unavailable
 from .waiting import AnyRequest, while_connected
 
 Wait: TypeAlias = Annotated[
@@ -59,7 +60,7 @@ class ModelsController(Controller):
     @get("/", summary="List every model with its state")
     async def models(self, services: NamedDependency[Services]) -> ManagedModelList:
         """List every model that providers know or that lies on this machine."""
-        found = [managed(services, each) for each in known(services)]
+        found = [managed(services, each) for each in await known(services)]
         ids = {each.id for each in found}
         found += [
             unavailable(entry, id) for entry in services.installs.missing() for id in entry.models if id not in ids
@@ -88,9 +89,9 @@ class ModelsController(Controller):
         found = any_kind(services, id)
         if not wait:
             ACTS[verb].begin(services, found)
-            return Response(managed(services, found), status_code=202)
+            return Response(show(services, found), status_code=202)
         await while_connected(request, ACTS[verb].wait(services, found))
-        return Response(managed(services, found))
+        return Response(show(services, found))
 
     @delete("/{rest:path}", summary="Unload a model, cancel its download or delete its files", status_code=200)
     async def end(self, services: NamedDependency[Services], rest: FromPath[str]) -> ModelUnloaded | FilesDeleted:
@@ -183,7 +184,7 @@ def _files(services: Services, found: Resolved) -> ModelFiles:
 
 
 LOOKS: Mapping[str, Callable[[Services, Resolved], ManagedModel | ModelProgress | ModelFiles]] = MappingProxyType(
-    {"": managed, "status": managed, "progress": progress_of, "artifacts": _files}
+    {"": show, "status": show, "progress": progress_of, "artifacts": _files}
 )
 ACTS: Mapping[str, Act] = MappingProxyType(
     {

@@ -10,15 +10,15 @@ from open_speech_core.errors import ErrorInfo
 from open_speech_core.registry import Resolved
 from open_speech_core.types import Capabilities
 
-from .choosing import default_of, loaded_of, unix
+from .listing import Known, loaded_of, look, unix
 
 BYTES_PER_MB = 1_000_000
 
 
-def state_of(services: Services, found: Resolved) -> State:
+def state_of(services: Services, known: Known) -> State:
     """Give the state of docs/models.md."""
-    fleet = services.pool.find(found.key)
-    download = services.downloads.find(found.key)
+    fleet = services.pool.find(known.found.key)
+    download = services.downloads.find(known.found.key)
     if fleet is not None and fleet.replicas:
         return "loaded"
     if download is not None and download.state != "failed":
@@ -27,14 +27,19 @@ def state_of(services: Services, found: Resolved) -> State:
         return "loading" if fleet.loading else "queued"
     if fleet is not None and fleet.failed:
         return "failed"
-    return "downloaded" if services.registry.on_disk(found) else "available"
+    return "downloaded" if known.here else "available"
 
 
-def managed(services: Services, found: Resolved) -> ManagedModel:
-    """Show a model."""
+def show(services: Services, found: Resolved) -> ManagedModel:
+    """Show one model as it is now."""
+    return managed(services, look(services, found))
+
+
+def managed(services: Services, known: Known) -> ManagedModel:
+    """Show a model that was looked at."""
+    found = known.found
     fleet, download = services.pool.find(found.key), services.downloads.find(found.key)
-    loaded, default = loaded_of(fleet), default_of(services, found.model.kind)
-    state = state_of(services, found)
+    loaded, state = loaded_of(fleet), state_of(services, known)
     remaining = fleet.ttl_remaining_s() if fleet else None
     return ManagedModel(
         id=found.id,
@@ -43,7 +48,7 @@ def managed(services: Services, found: Resolved) -> ManagedModel:
         provider=found.provider.info.name,
         state=state,
         capabilities=found.provider.capabilities,
-        is_default=default is not None and default.key == found.key,
+        is_default=known.default,
         device=loaded.device if loaded else None,
         compute_type=loaded.compute_type if loaded else None,
         title=found.model.title,
@@ -51,7 +56,7 @@ def managed(services: Services, found: Resolved) -> ManagedModel:
         languages=found.model.languages,
         licence=found.model.licence,
         size_mb=round(found.model.bytes / BYTES_PER_MB, 1) or None,
-        memory_mb=services.memory.needed_mb(services.targets.download(found)) or None,
+        memory_mb=services.memory.needed_of(found.key, services.targets.spec(found).load) or None,
         loaded_at=unix(fleet.loaded_at) if fleet else None,
         last_used_at=unix(fleet.last_used) if fleet and loaded else None,
         ttl_remaining=None if remaining is None else round(remaining, 1),
@@ -77,7 +82,7 @@ def unavailable(entry: Entry, id: str) -> ManagedModel:
 
 def progress_of(services: Services, found: Resolved) -> ModelProgress:
     """Show how far a model is on its way into memory."""
-    state, error = state_of(services, found), _error(services, found)
+    state, error = state_of(services, look(services, found)), _error(services, found)
     download = services.downloads.find(found.key)
     if download is None:
         size = found.model.bytes if state in ("downloaded", "loading", "loaded") else 0

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from open_speech_core.remote import write_whole
+from open_speech_core.types import LoadSpec
 
 from .fleet import Target
 from .free_memory import container_free_mb, host_free_mb, taken_mb
@@ -51,19 +52,30 @@ class Memory:
         self._driver = Driver(environ)
         self._measured = _read(record)
 
+    def prepare(self) -> None:
+        """Ask for the GPUs once, before anybody waits for that. Blocks."""
+        _ = self._driver.present
+
     def device(self, target: Target) -> str:
         """Give ``cpu`` or ``cuda:N``: whose memory the model takes."""
-        asked = target.spec.load.device
+        return self._device(target.spec.load)
+
+    def _device(self, load: LoadSpec) -> str:
+        asked = load.device
         if asked == "auto":
             asked = "cuda" if self._driver.present else "cpu"
         return "cuda:0" if asked == "cuda" else asked
 
     def needed_mb(self, target: Target) -> int:
         """Give what one replica takes on its device; 0 when that is unknown."""
-        if (said := target.spec.load.model.memory_mb) > 0:
+        return self.needed_of(target.key, target.spec.load)
+
+    def needed_of(self, key: str, load: LoadSpec) -> int:
+        """Give what one replica of a model would take, loaded so."""
+        if (said := load.model.memory_mb) > 0:
             return said
-        measured = self._measured.get(self._name(target), Measured())
-        return measured.host if self.device(target) == "cpu" else measured.gpu
+        measured = self._measured.get(self._name(key, load), Measured())
+        return measured.host if self._device(load) == "cpu" else measured.gpu
 
     async def lack_mb(self, target: Target, others: Sequence[Held]) -> int:
         """Give what is missing for one more replica; nothing lacks where need or room are unknown."""
@@ -81,9 +93,9 @@ class Memory:
         """Measure a replica and keep that for later."""
         host = await asyncio.to_thread(taken_mb, pid)
         gpu = 0 if self.device(target) == "cpu" else await self._driver.taken_mb(pid)
-        before, now = self._measured.get(self._name(target)), Measured(host=host, gpu=gpu)
-        if host and now != before:
-            self._measured[self._name(target)] = now
+        name, now = self._name(target.key, target.spec.load), Measured(host=host, gpu=gpu)
+        if host and now != self._measured.get(name):
+            self._measured[name] = now
             try:
                 await asyncio.to_thread(self._keep, msgspec.json.format(msgspec.json.encode(self._measured)))
             except OSError as error:
@@ -103,8 +115,8 @@ class Memory:
             free = min(free, self._limit_mb - sum(needed * (held.ready + held.making) for needed, held in here))
         return free
 
-    def _name(self, target: Target) -> str:
-        return f"{target.key}|{self.device(target)}|{target.spec.load.compute_type}"
+    def _name(self, key: str, load: LoadSpec) -> str:
+        return f"{key}|{self._device(load)}|{load.compute_type}"
 
 
 class Driver:

@@ -14,7 +14,6 @@ from types import TracebackType
 
 from open_speech_core.errors import (
     InsufficientMemory,
-    OpenSpeechError,
     QueueFull,
     ShuttingDown,
     Unavailable,
@@ -53,8 +52,6 @@ class Pool:
         self._left = asyncio.Event()
         self.closing = False
         """The server is going down."""
-        self.preloading: set[str] = set()
-        """Keys of models that are loaded at start and not ready yet."""
 
     def fleet(self, target: Target) -> Fleet:
         """Give the fleet of a model, made on first use."""
@@ -108,19 +105,6 @@ class Pool:
             return False
         await fleet.unload()
         return True
-
-    async def preload(self, targets: Iterable[Target]) -> None:
-        """Load models one after another and pin them; a failure is logged, not fatal."""
-        wanted = list(targets)
-        self.preloading.update(target.key for target in wanted)
-        for target in wanted:
-            try:
-                await self.load(target)
-                self.fleet(target).pinned = True
-            except OpenSpeechError as error:
-                log.warning("%s could not be preloaded: %s", target.key, error.message)
-            finally:
-                self.preloading.discard(target.key)
 
     async def sweep(self) -> None:
         """End what has been idle for too long; runs until cancelled."""

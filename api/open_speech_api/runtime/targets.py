@@ -50,6 +50,24 @@ class Targets:
         """Give the target of a download, which the settings need not allow: it was asked for by name."""
         return self._engine(resolved, download=True)
 
+    def spec(self, resolved: Resolved) -> EngineSpec:
+        """Say how a model's engine is made, whether its weights are here or not."""
+        source = self._registry.source(resolved)
+        device, compute_type = self._device(resolved.model.kind)
+        return EngineSpec(
+            plugin=resolved.plugin.module,
+            kind=resolved.model.kind,
+            provider=resolved.provider.info.name,
+            load=LoadSpec(
+                model=resolved.model,
+                path=source.path if source is not None else None,
+                device=device,
+                compute_type=compute_type,
+                threads=self._settings.server.worker_threads or 1,
+                home=str(resolved.provider.home),
+            ),
+        )
+
     def roots(self) -> list[Path]:
         """Name the folders in which files of models are ours to delete: our own, the owner's, the hub's cache."""
         own = [self._settings.server.data_root / "models", cache_folder(self._environ)]
@@ -57,7 +75,7 @@ class Targets:
         return own if model_dir is None else [*own, Path(model_dir).expanduser()]
 
     def _engine(self, resolved: Resolved, *, download: bool) -> Target:
-        spec = self._spec(resolved)
+        spec = self.spec(resolved)
         cuda = spec.load.device.startswith("cuda")
         return Target(
             key=resolved.key,
@@ -88,7 +106,7 @@ class Targets:
         detector: EngineSpec | None = None
         if vad.enabled:
             try:
-                detector = self._spec(self._registry.resolve("detector", ""))
+                detector = self.spec(self._registry.resolve("detector", ""))
             except ModelNotFound:
                 detector = None
         return Cutting(
@@ -97,23 +115,6 @@ class Targets:
             min_speech_ms=vad.min_speech_ms,
             min_silence_ms=800 if vad.silence_ms is None else vad.silence_ms,
             max_audio_s=self._settings.server.max_audio_s,
-        )
-
-    def _spec(self, resolved: Resolved) -> EngineSpec:
-        source = self._registry.source(resolved)
-        device, compute_type = self._device(resolved.model.kind)
-        return EngineSpec(
-            plugin=resolved.plugin.module,
-            kind=resolved.model.kind,
-            provider=resolved.provider.info.name,
-            load=LoadSpec(
-                model=resolved.model,
-                path=source.path if source is not None else None,
-                device=device,
-                compute_type=compute_type,
-                threads=self._settings.server.worker_threads or 1,
-                home=str(resolved.provider.home),
-            ),
         )
 
     def _device(self, kind: Kind) -> tuple[str, str]:
