@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from api.serving import Running
+from api.real import ONE, SENTENCE, SHORT, TALK, said
+from api.serving import STARTER, Running
 
 SHARED = ("echo_server", "starter_server", "server")
 
@@ -19,3 +20,31 @@ def _left_as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
         assert isinstance(server, Running)
         server.await_quiet()
         assert server.client.get("/health").json()["status"] == "ok"
+
+
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Texts of ``real`` as WAV, spoken by the starter's voice."""
+    pytest.importorskip("open_speech_starter")
+    server = Running(tmp_path_factory.mktemp("voice"), STARTER, ONE)
+    made = {text: said(server, text, response_format="wav").content for text in (SHORT, SENTENCE * 20, TALK)}
+    server.stop()
+    return made
+
+
+@pytest.fixture(scope="session")
+def recording(spoken: dict[str, bytes]) -> bytes:
+    """A minute of one sentence, over which Whisper stumbles: it needs many seconds for each half of it."""
+    return spoken[SENTENCE * 20]
+
+
+@pytest.fixture(scope="session")
+def talk(spoken: dict[str, bytes]) -> bytes:
+    """A minute of different sentences."""
+    return spoken[TALK]
+
+
+@pytest.fixture(scope="session")
+def short(spoken: dict[str, bytes]) -> bytes:
+    """A word or two; a tone is no speech, and no engine would hear it."""
+    return spoken[SHORT]

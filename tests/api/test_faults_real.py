@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import time
-import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 import pytest
 
-from api.calling import SPEECH, TRANSCRIPTIONS, checked, refused, speak, tone, transcribe
+from api.calling import SPEECH, TRANSCRIPTIONS, checked, refused, speak
 from api.leaving import Http1, form, json_body
+from api.real import ENGINE_S, LONG, ONE, SENTENCE, at_work, computed_s, heard, loaded_by, repeated, said
 from api.serving import STARTER, Running, StartServer
 
 pytestmark = pytest.mark.model
-
-ONE = {"OS_CORES": "1", "PIPER_NOISE_SCALE": "0", "PIPER_NOISE_W_SCALE": "0"}
-"""One replica a model, and the same sound for the same text."""
-SENTENCE = "The quick brown fox jumps over the lazy dog. "
-LONG = SENTENCE * 80
-"""More than four minutes of speech; Piper takes ten seconds for it."""
-ENGINE_S = 5.0
-"""Longest time until a left engine is free: Whisper promises two seconds, and a replica is killed past twice that."""
 
 
 @pytest.fixture
@@ -42,41 +32,6 @@ def callers() -> Iterator[ThreadPoolExecutor]:
 def server(start_server: StartServer) -> Running:
     pytest.importorskip("open_speech_starter")
     return start_server(STARTER, ONE)
-
-
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bytes]:
-    """A minute of speech that Whisper needs seconds for, as WAV."""
-    pytest.importorskip("open_speech_starter")
-    server = Running(tmp_path_factory.mktemp("voice"), STARTER, ONE)
-    yield said(server, SENTENCE * 20, response_format="wav").content
-    server.stop()
-
-
-def heard(server: Running, file: bytes, **fields: Any) -> httpx.Response:
-    return transcribe(server, file, model="whisper-1", **fields)
-
-
-def said(server: Running, text: str = "Hello there.", **fields: Any) -> httpx.Response:
-    return speak(server, text, model="tts-1", voice="alloy", **fields)
-
-
-def loaded_by(server: Running, work: Callable[[], httpx.Response], model: str) -> psutil.Process:
-    """Do ``work`` once and give the worker that was loaded for ``model`` before it."""
-    before = {worker.pid for worker in server.workers()}
-    load = server.client.post("/v1/audio/models/load", json={"model": model})
-    assert load.status_code == 200, load.text
-    (engine,) = (worker for worker in server.workers() if worker.pid not in before)
-    assert work().status_code == 200
-    return engine
-
-
-def at_work(process: psutil.Process, seconds: float = 0.3, within_s: float = 20.0) -> None:
-    """Wait until a process has computed for so long from now on: it is truly in the middle of a step."""
-    since, deadline = sum(process.cpu_times()[:2]), time.monotonic() + within_s
-    while sum(process.cpu_times()[:2]) - since < seconds:
-        assert time.monotonic() < deadline, "it does no work"
-        time.sleep(0.01)
 
 
 def footprint(server: Running) -> tuple[int, int]:
@@ -95,8 +50,7 @@ def grown_no_more(server: Running, before: tuple[int, int]) -> None:
         time.sleep(0.05)
 
 
-def test_whisper_killed_in_a_step(server: Running, callers: ThreadPoolExecutor, recording: bytes) -> None:
-    short = said(server, response_format="wav").content
+def test_whisper_killed_in_a_step(server: Running, callers: ThreadPoolExecutor, recording: bytes, short: bytes) -> None:
     whisper = loaded_by(server, partial(heard, server, short), "whisper-1")
     before, right = footprint(server), heard(server, short).json()["text"]
     caller = callers.submit(heard, server, recording)
@@ -132,10 +86,8 @@ def test_a_stream_of_piper_is_cut_and_not_ended(server: Running) -> None:
 
 
 @pytest.mark.parametrize("doing", ["transcribing", "speaking"])
-def test_an_engine_is_free_after_its_caller_left(server: Running, recording: bytes, doing: str) -> None:
-    short = said(server, response_format="wav").content
+def test_an_engine_is_free_after_its_caller_left(server: Running, recording: bytes, doing: str, short: bytes) -> None:
     again = partial(heard, server, short) if doing == "transcribing" else partial(said, server)
-    server.client.post("/v1/audio/models/unload", json={"model": "tts-1"})
     engine = loaded_by(server, again, "whisper-1" if doing == "transcribing" else "tts-1")
     caller = Http1(server)
     if doing == "transcribing":
@@ -151,17 +103,19 @@ def test_an_engine_is_free_after_its_caller_left(server: Running, recording: byt
     server.await_quiet()
 
 
-def test_a_decoder_killed_in_the_middle(server: Running, callers: ThreadPoolExecutor, recording: bytes) -> None:
-    whisper = loaded_by(server, partial(heard, server, tone(1.0)), "whisper-1")
+def test_a_decoder_killed_in_the_middle(
+    server: Running, callers: ThreadPoolExecutor, talk: bytes, short: bytes
+) -> None:
+    whisper = loaded_by(server, partial(heard, server, short), "whisper-1")
     (decoder,) = (worker for worker in server.workers() if worker.pid != whisper.pid)
-    caller = callers.submit(heard, server, _long_wav(recording, 20))
+    caller = callers.submit(heard, server, repeated(talk, 20))
     at_work(decoder, 0.2)
     os.kill(decoder.pid, signal.SIGKILL)
-    since = time.monotonic()
+    since = computed_s(whisper)
     refused(caller.result(), 503, "worker_died")
-    assert time.monotonic() - since < ENGINE_S, "what was found until then is not recognised first"
+    assert computed_s(whisper) - since < ENGINE_S, "what was found until then is not recognised first"
     server.await_quiet()
-    assert heard(server, recording[:300_000]).status_code == 200
+    assert heard(server, talk[:300_000]).status_code == 200
     assert whisper.is_running(), "the engine had no part in it"
 
 
@@ -176,22 +130,26 @@ def test_an_encoder_killed_in_the_middle(server: Running, callers: ThreadPoolExe
     assert piper.is_running(), "the engine had no part in it"
 
 
-def test_a_whisper_that_stands_still(start_server: StartServer, recording: bytes, callers: ThreadPoolExecutor) -> None:
+def test_a_whisper_that_stands_still(
+    start_server: StartServer, recording: bytes, callers: ThreadPoolExecutor, short: bytes
+) -> None:
     pytest.importorskip("open_speech_starter")
     server = start_server(STARTER, {**ONE, "OS_STEP_TIMEOUT_S": "3"})
-    whisper = loaded_by(server, partial(heard, server, tone(1.0)), "whisper-1")
+    whisper = loaded_by(server, partial(heard, server, short), "whisper-1")
     caller = callers.submit(heard, server, recording)
     at_work(whisper)
     os.kill(whisper.pid, signal.SIGSTOP)
     refused(caller.result(), 504, "step_timeout")
-    assert heard(server, tone(1.0)).status_code == 200
+    assert heard(server, short).status_code == 200
     assert psutil.wait_procs([whisper], timeout=2)[0], "it is gone"
 
 
-def test_nothing_outlives_a_killed_server(tmp_path: Path, recording: bytes, callers: ThreadPoolExecutor) -> None:
+def test_nothing_outlives_a_killed_server(
+    tmp_path: Path, recording: bytes, callers: ThreadPoolExecutor, short: bytes
+) -> None:
     pytest.importorskip("open_speech_starter")
     server = Running(tmp_path, STARTER, ONE)
-    whisper = loaded_by(server, partial(heard, server, tone(1.0)), "whisper-1")
+    whisper = loaded_by(server, partial(heard, server, short), "whisper-1")
     piper = loaded_by(server, partial(said, server), "tts-1")
     calls: list[Future[httpx.Response]] = [
         callers.submit(heard, server, recording),
@@ -211,13 +169,117 @@ def test_nothing_outlives_a_killed_server(tmp_path: Path, recording: bytes, call
     server.client.close()
 
 
-def _long_wav(recording: bytes, times: int) -> bytes:
-    """Repeat a recording's samples."""
-    with wave.open(io.BytesIO(recording)) as reader:
-        parameters, frames = reader.getparams(), reader.readframes(reader.getnframes())
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        # A streamed header gives no true length.
-        writer.setparams(parameters._replace(nframes=0))
-        writer.writeframes(frames * times)
-    return file.getvalue()
+@pytest.mark.parametrize("kind", ["whisper", "piper"])
+def test_three_deaths_in_a_row_rest_a_real_model(
+    server: Running, callers: ThreadPoolExecutor, recording: bytes, kind: str, short: bytes
+) -> None:
+    hears = kind == "whisper"
+    model, other = ("whisper-1", "tts-1") if hears else ("tts-1", "whisper-1")
+    work = partial(heard, server, short) if hears else partial(said, server)
+    long = partial(heard, server, recording) if hears else partial(said, server, LONG[:4000], query="?stream=false")
+    for _ in range(3):
+        engine = loaded_by(server, work, model)
+        caller = callers.submit(long)
+        at_work(engine)
+        os.kill(engine.pid, signal.SIGKILL)
+        refused(caller.result(), 503, "worker_died")
+    response = work()
+    assert repr(engine_id(model)) in refused(response, 503, "model_failed")
+    assert response.headers["x-should-retry"] == "false"
+    assert 1 <= int(response.headers["retry-after"]) <= 30
+    states = {each["id"]: each["status"] for each in server.client.get("/v1/audio/models").json()["models"]}
+    assert states[engine_id(model)] == "failed"
+    load = server.client.post("/v1/audio/models/load", json={"model": other})
+    assert load.status_code == 200, "the other model is as good as before"
+    assert (said(server) if hears else heard(server, short)).status_code == 200
+
+
+def engine_id(model: str) -> str:
+    return {"whisper-1": "Systran/faster-whisper-tiny.en", "tts-1": "piper/en_US-joe-medium"}[model]
+
+
+def test_engines_whose_libraries_print_from_c(start_server: StartServer, talk: bytes) -> None:
+    pytest.importorskip("open_speech_starter")
+    noisy = ("api.plugins_for_tests.noisy", "open_speech_silero", "open_speech_starter")
+    server, quiet = start_server(noisy, ONE), start_server(STARTER, ONE)
+    assert heard(server, talk).json() == heard(quiet, talk).json()
+    streamed = heard(server, talk, stream="true").text
+    assert streamed.endswith("data: [DONE]\n\n")
+    for text in ("Hello there.", SENTENCE * 3):
+        assert said(server, text, response_format="pcm").content == said(quiet, text, response_format="pcm").content
+
+
+@pytest.mark.parametrize("model", ["whisper-1", "tts-1"])
+def test_a_real_engine_that_hangs_in_load(
+    start_server: StartServer, callers: ThreadPoolExecutor, short: bytes, model: str
+) -> None:
+    pytest.importorskip("open_speech_starter")
+    server = start_server(STARTER, {**ONE, "OS_LOAD_TIMEOUT_S": "8"})
+    works = {"whisper-1": partial(heard, server, short), "tts-1": partial(said, server)}
+    work = works.pop(model)
+    stuck = callers.submit(server.client.post, "/v1/audio/models/load", json={"model": model})
+    while not (workers := server.workers()):
+        assert not stuck.done(), stuck.result().text
+        time.sleep(0.001)
+    (worker,) = workers
+    at_work(worker, 0.3)  # of 0.8 s that a load takes, 0.1 of them until its hello
+    os.kill(worker.pid, signal.SIGSTOP)
+    (other,) = works.values()
+    assert other().status_code == 200, "another model does not wait for it"
+    assert "loading" in refused(stuck.result(), 504, "step_timeout")
+    assert psutil.wait_procs([worker], timeout=2)[0], "it is gone"
+    assert work().status_code == 200
+
+
+def test_broken_plugins_harm_no_real_engine(
+    start_server: StartServer, callers: ThreadPoolExecutor, short: bytes
+) -> None:
+    pytest.importorskip("open_speech_starter")
+    names = ("fails_to_import", "misspells_hook", "other_api", "raises_in_hook", "no_load", "load_raises")
+    root = Path(__file__).parents[1]
+    path = os.pathsep.join([str(root / "core"), str(root)])
+    plugins = (*STARTER, *(f"broken_plugins.{name}" for name in names), "api.plugins_for_tests.stuck")
+    server = start_server(plugins, {**ONE, "PYTHONPATH": path, "OS_LOAD_TIMEOUT_S": "5"})
+    stuck = callers.submit(heard, server, short, model="hangs")
+    assert heard(server, short).status_code == 200
+    assert said(server).status_code == 200
+    refused(stuck.result(), 504, "step_timeout")
+    for name in ("fails_to_import", "misspells_hook", "other_api", "raises_in_hook"):
+        assert name in server.log(), "the operator is told of each by its name"
+
+
+def test_weights_that_are_none(start_server: StartServer, tmp_path: Path, short: bytes) -> None:
+    pytest.importorskip("open_speech_starter")
+    folder, voices = tmp_path / "own" / "broken", tmp_path / "0" / "data" / "models" / "piper"
+    folder.mkdir(parents=True)
+    for name in ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt"):
+        (folder / name).write_bytes(b"{}" if name.endswith("json") else b"garbage")
+    server = start_server(STARTER, {**ONE, "STT_MODEL_DIR": str(folder.parent)})
+    voices.mkdir(parents=True, exist_ok=True)
+    (voices / "en_US-broken-medium.onnx").write_bytes(b"garbage")
+    (voices / "en_US-broken-medium.onnx.json").write_text('{"audio": {"sample_rate": 22050}}')
+    for response in (
+        heard(server, short, model="broken"),
+        speak(server, model="piper/en_US-broken-medium", voice="en_US-broken-medium"),
+    ):
+        refused(response, 500, "load_failed")
+        assert response.headers["x-should-retry"] == "false"
+    assert heard(server, short).status_code == 200
+    assert said(server).status_code == 200
+
+
+def test_a_stop_lets_real_work_finish(tmp_path: Path, callers: ThreadPoolExecutor) -> None:
+    pytest.importorskip("open_speech_starter")
+    server = Running(tmp_path, STARTER, ONE)
+    piper = loaded_by(server, partial(said, server), "tts-1")
+    right = said(server, SENTENCE * 8, response_format="pcm").content
+    caller = callers.submit(said, server, SENTENCE * 8, response_format="pcm")
+    at_work(piper, 0.1)
+    since = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    assert caller.result().content == right, "not a byte is missing"
+    server.process.wait(10)
+    assert time.monotonic() - since < 10
+    assert server.process.returncode == 0
+    server.stop()
+    assert not server.leftovers()
