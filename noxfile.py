@@ -19,6 +19,7 @@ DISTRIBUTIONS = [
     *sorted(p.parent.relative_to(ROOT).as_posix() for p in ROOT.glob("plugins/*/pyproject.toml")),
 ]
 PYTHONS = ["3.11", "3.12", "3.13"]
+SERVER_REQUIREMENTS = "api/open_speech_api/installs/requirements/server.txt"
 TYPED = ["core/open_speech_core", "api/open_speech_api", "plugins/echo/open_speech_echo"]
 
 TORCH_PYTHONS = ["3.11", "3.12"]
@@ -126,7 +127,10 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Write ``requirements.lock`` anew: the newest versions that fit every Python from 3.11 on."""
+    """Write ``requirements.lock`` anew: the newest versions that fit every Python from 3.11 on.
+
+    And those of them that the server needs, with digests, for bundles.
+    """
     session.install("uv>=0.9")
     ours = [f"open-speech-{Path(folder).name}" for folder in DISTRIBUTIONS]
     skip = [argument for name in ("open-speech-server", *ours) for argument in ("--no-emit-package", name)]
@@ -135,4 +139,10 @@ def lock(session: nox.Session) -> None:
     session.run(
         *("uv", "pip", "compile", str(wanted), "--universal", "--python-version", "3.11", "--upgrade"),
         *("--no-header", "--no-annotate", "--quiet", "--output-file", "requirements.lock", *skip),
+    )
+    wanted.write_text("./core\n./static\n./api\n./plugins/silero\n")
+    session.run(
+        *("uv", "pip", "compile", str(wanted), "--universal", "--python-version", "3.11", "--generate-hashes"),
+        *("--constraint", "requirements.lock", "--no-header", "--no-annotate", "--quiet", *skip),
+        *("--output-file", SERVER_REQUIREMENTS),
     )

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from open_speech_core.plugins import Discovery
 from open_speech_core.registry import Registry, build_registry
 from open_speech_core.types import Kind
 
+from .bundles.locks import locked
+from .bundles.manifest import BadBundle
+from .bundles.placing import sweep as sweep_weights
 from .controllers.catalogue import CatalogueController
 from .controllers.choosing import setting_of
 from .controllers.health import HealthController
@@ -85,7 +88,7 @@ class Application:
 
 def create_app(settings: Settings, plugins: Discovery, environ: Mapping[str, str]) -> Application:
     """Wire a server of ``settings`` and ``plugins``; ``environ`` is what plugins' options are read from."""
-    sweep(settings.server.folder("providers"))
+    _sweep(settings)
     registry = build_registry(
         plugins,
         environ=environ,
@@ -108,6 +111,14 @@ def create_app(settings: Settings, plugins: Discovery, environ: Mapping[str, str
         logging_config=None,
     )
     return Application(Gate(app, settings, services.observers.tell), services)
+
+
+def _sweep(settings: Settings) -> None:
+    """Remove what a killed install left, unless a bundle is being installed at this moment."""
+    root = settings.server.data_root
+    with suppress(BadBundle), locked(root, "busy") if root.is_dir() else nullcontext():
+        sweep(settings.server.folder("providers"))
+        sweep_weights(root / "models")
 
 
 def make_services(settings: Settings, registry: Registry, plugins: Discovery, environ: Mapping[str, str]) -> Services:

@@ -1,13 +1,17 @@
-"""After every test over a shared server: no request's files are left, and it still answers."""
+"""Bundles to try things on; after every test over a shared server no request's files are left, and it still answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import loopback_hub
+from api.bundling import FILES, MODEL, Things, make_things
 from api.real import ONE, SENTENCE, SHORT, TALK, said
 from api.serving import STARTER, Running
+from api.test_cli import run, say
 
 SHARED = ("echo_server", "starter_server", "server")
 
@@ -48,3 +52,19 @@ def talk(spoken: dict[str, bytes]) -> bytes:
 def short(spoken: dict[str, bytes]) -> bytes:
     """A word or two; a tone is no speech, and no engine would hear it."""
     return spoken[SHORT]
+
+
+@pytest.fixture(scope="session")
+def things(tmp_path_factory: pytest.TempPathFactory) -> Things:
+    """What a connected machine has: wheels and a catalogue."""
+    return make_things(tmp_path_factory.mktemp("things"))
+
+
+@pytest.fixture(scope="session")
+def bundle(things: Things, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of provider ``teller`` and its model; who changes it changes a copy."""
+    folder = tmp_path_factory.mktemp("bundle")
+    with loopback_hub.serving(FILES) as hub:
+        done = run(folder, "bundle", "create", "made", "--model", MODEL, environ=things.environ(hub.url))
+    assert done.returncode == 0, say(done)
+    return folder / "made"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from .bundle import bundle
 from .doctor import doctor
 from .models import models
 from .plugin import plugin
@@ -45,7 +46,7 @@ def commands() -> None:
     """Speech to text and text to speech on your own machine, with OpenAI's API."""
 
 
-for command in (serve, transcribe, speak, models, plugin, plugins, doctor):
+for command in (serve, transcribe, speak, models, bundle, plugin, plugins, doctor):
     commands.add_command(command)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
+import click
+
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
@@ -74,6 +76,47 @@ def model_bar(id: str) -> Iterator[Callable[[ModelProgress], None]]:
             bar.update(task, description=f"{id}: {now.status}", completed=now.bytes_done, total=total)
 
         yield show
+
+
+class Steps:
+    """Shows the present step and its bytes; without a terminal, only what was said."""
+
+    def __init__(self, bar: Progress | None) -> None:
+        self._bar = bar
+        self._text = ""
+        self._task = bar.add_task("", total=None) if bar is not None else None
+
+    def say(self, line: str) -> None:
+        if self._bar is None:
+            click.echo(line, err=True)
+        else:
+            self._bar.console.print(line, markup=False, highlight=False)
+
+    def step(self, text: str) -> None:
+        self._text = text
+        self._update(text)
+
+    def count(self, done: float, total: float) -> None:
+        share = f" {done / total:.0%} of {total / 1e6:.1f} MB" if total else f" {done / 1e6:.1f} MB"
+        self._update(self._text + share)
+
+    def _update(self, text: str) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, description=text)
+
+
+@contextmanager
+def steps() -> Iterator[Steps]:
+    """Show what long work is doing, step by step."""
+    if not sys.stderr.isatty():
+        yield Steps(None)
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield Steps(bar)
 
 
 def _progress(before: str, after: str) -> Progress:

@@ -42,6 +42,8 @@ class Place(Struct, frozen=True, kw_only=True):
     wheelhouse: Path
     models: Path
     timeout_s: float = 1800.0
+    keep_replaced: bool = False
+    """Leave what is replaced to the next start's sweep: a server that runs beside us may work in it."""
 
 
 class Installs:
@@ -226,6 +228,8 @@ class Installs:
             keys = [fleet.target.key for fleet in self._pool.fleets() if _within(fleet.target, old)]
             (old / DESCRIPTION).unlink(missing_ok=True)
             self._reload()
+            if self._place.keep_replaced:
+                return
             task = asyncio.create_task(self._leave(old, keys))
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
