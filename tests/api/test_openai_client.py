@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from api.calling import decoded, speech_file, tone
+from api.runtime_for_tests import WEIGHTS
 from api.serving import Running, StartServer
 
 openai = pytest.importorskip("openai")
@@ -195,6 +196,22 @@ def test_models(client: Any) -> None:
     assert [model.id for model in client.models.list()] == ["echo", "echo-slow", "echo-voice"]
     model = client.models.retrieve("whisper-1")
     assert (model.id, model.object, model.owned_by) == ("echo", "model", "open-speech/echo")
+
+
+def test_a_model_is_deleted(start_server: StartServer) -> None:
+    server = start_server((WEIGHTS, "open_speech_echo"), {"WEIGHTS_STEP_S": "0"})
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="k", max_retries=0) as client:
+        for id in ("slow", "org/slower", "a/b/slowest"):
+            assert client.audio.transcriptions.create(model=id, file=wav_file()).text == "one two three"
+            assert id in [model.id for model in client.models.list()]
+            gone = client.models.delete(id)
+            assert (gone.id, gone.deleted, gone.object) == (id, True, "model")
+            assert id not in [model.id for model in client.models.list()]
+            assert client.models.delete(id).deleted is False, "nothing of it was here"
+        with pytest.raises(openai.NotFoundError):
+            client.models.delete("none")
+        with pytest.raises(openai.BadRequestError):
+            client.models.delete("../slow")
 
 
 @pytest.mark.parametrize(

@@ -372,6 +372,7 @@ def test_everywhere_without_a_key_over_the_wire(start_server: StartServer) -> No
     for action in ("load", "unload"):
         response = server.client.post(f"/v1/audio/models/{action}", json={"model": "echo"})
         assert "OS_API_KEY" in refused(response, 403, "forbidden", None)
+    refused(server.client.delete("/v1/models/echo"), 403, "forbidden", None)
     assert transcribe(server).json() == {"text": "one two three"}
 
 

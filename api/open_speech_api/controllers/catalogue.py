@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Annotated
 
-from litestar import Controller, get, post
+from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import Body, FromPath, QueryParameter
 
@@ -17,6 +17,7 @@ from open_speech_api.wire.models import (
     AudioModel,
     AudioModelList,
     ModelChoice,
+    ModelDeleted,
     ModelList,
     ModelObject,
     ModelState,
@@ -26,8 +27,9 @@ from open_speech_api.wire.models import (
 from open_speech_core.errors import ModelNotFound, NotLoaded, ProviderMissing
 from open_speech_core.registry import OPENAI_VOICES, Resolved
 
-from .choosing import any_kind, check_control, of_kind
+from .choosing import any_kind, check_control, check_id, of_kind
 from .listing import listed, loaded_of, unix
+from .models import ENDS
 
 Chosen = Annotated[ModelChoice | None, Body()]
 
@@ -47,6 +49,14 @@ class CatalogueController(Controller):
             return _object(services, any_kind(services, rest.removeprefix("/")))
         except ProviderMissing as error:
             raise ModelNotFound(error.message, param="model") from None
+
+    @delete("/models/{rest:path}", summary="Delete a model", status_code=200, tags=["Models"])
+    async def delete_model(self, services: NamedDependency[Services], rest: FromPath[str]) -> ModelDeleted:
+        """Delete a model's files from this machine, unloading it first; 409 while it serves."""
+        check_control(services)
+        found = any_kind(services, check_id(rest.removeprefix("/")))
+        ended = await ENDS["artifacts"](services, found)
+        return ModelDeleted(id=found.id, deleted=ended.status == "deleted")
 
     @get("/audio/models", summary="List models with their state", tags=["Models"])
     async def audio_models(self, services: NamedDependency[Services]) -> AudioModelList:
