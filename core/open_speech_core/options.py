@@ -17,6 +17,7 @@ from .types import ProviderInfo
 
 StructT = TypeVar("StructT", bound=Struct)
 
+LEAST_INT, MOST_INT = -(1 << 63), (1 << 63) - 1
 TRUE = frozenset({"true", "1", "yes", "on"})
 FALSE = frozenset({"false", "0", "no", "off"})
 
@@ -109,9 +110,19 @@ def decode_request_options(cls: type[Struct], fields: Mapping[str, Any], *, stri
     known = {field.encode_name for field in msgspec.structs.fields(cls)}
     own = {name: value for name, value in fields.items() if name in known and value is not None}
     try:
-        return msgspec.convert(own, cls, strict=strict)
+        options = msgspec.convert(own, cls, strict=strict)
     except msgspec.ValidationError as error:
         raise InvalidRequest(readable(error), param=failing_param(error)) from error
+    for field in msgspec.structs.fields(cls):
+        _check_size(field.encode_name, getattr(options, field.name))
+    return options
+
+
+def _check_size(name: str, value: object) -> None:
+    """Raise ``InvalidRequest`` for a whole number that no frame between processes can hold."""
+    for each in cast("Iterable[object]", value) if isinstance(value, tuple | list) else (value,):
+        if isinstance(each, int) and not LEAST_INT <= each <= MOST_INT:
+            raise InvalidRequest(f"{name}: must be a whole number from {LEAST_INT} to {MOST_INT}", param=name)
 
 
 def ignored_fields(cls: type[Struct], others: Iterable[type[Struct]], fields: Mapping[str, Any]) -> list[str]:

@@ -306,6 +306,8 @@ class DecodeRequest(Struct, frozen=True, kw_only=True, tag="decode"):
     threshold: float = 0.5
     min_speech_ms: int = 250
     min_silence_ms: int = 800
+    prefix_ms: int = 400
+    """Kept before speech, where there is a detector."""
     max_audio_s: float = 43_200.0
 
 

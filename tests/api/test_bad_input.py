@@ -334,6 +334,8 @@ TEXT_FIELDS: dict[str, list[str]] = {
     "stream": ["maybe", "2", "[]", "yes please"],
     "chunking_strategy": ["manual", '{"type":"server_vad","threshold":2}', '{"type":3}', "[]", '"x"'],
     "chunking_strategy[threshold]": ["2", "high"],
+    "chunking_strategy[silence_duration_ms]": ["-1", "1.5", "9" * 30],
+    "chunking_strategy[prefix_padding_ms]": ["-1", "soon", "9" * 30],
     "known_speaker_references[]": ["http://example.com/a.wav", "file:///etc/passwd", "data:audio/wav;base64,AAAA"],
     "diarize": ["maybe", "[]"],
 }
@@ -343,8 +345,11 @@ TEXT_FIELDS: dict[str, list[str]] = {
     ("field", "value"), [(field, value) for field, values in TEXT_FIELDS.items() for value in values]
 )
 def test_a_wrong_value_in_any_field_of_a_form(server: Running, field: str, value: str) -> None:
-    response = post(server, FILE, part(field, value))
-    name = field.partition("[")[0]
+    name, _, key = field.partition("[")
+    strategy = (
+        [part("chunking_strategy[type]", "server_vad")] if key != "]" and name == "chunking_strategy" and key else []
+    )
+    response = post(server, FILE, *strategy, part(field, value))
     error = response.json()["error"]
     assert response.status_code == (404 if name == "model" else 400), response.text
     assert error["param"] == name
@@ -421,14 +426,14 @@ JSON_FIELDS: dict[str, list[Any]] = {
     "model": [1, [], {}, True],
     "input": [1, [], {}, True, None],
     "voice": [1, [], True, {"id": 1}, {}, {"id": None}],
-    "instructions": [1, [], {}],
+    "instructions": [1, [], {}, "x" * 4097],
     "response_format": [1, [], "ogg", "MP3 "],
     "speed": ["1", [], 0, -1, 5, True],
     "stream_format": [1, "none"],
     "language": [1, []],
     "input_type": ["html", 1],
     "sample_rate": ["16000", 1, 1_000_000, 16_000.5, -24_000],
-    "seed": ["x", 1.5, []],
+    "seed": ["x", 1.5, [], 1 << 63, 10**30],
     "effects": ["x", {}, [1] * 17],
     "voice_design": [1],
     "reference_audio": [1, {}],

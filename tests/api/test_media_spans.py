@@ -24,6 +24,7 @@ rules = st.builds(
     threshold=st.sampled_from([0.1, 0.5, 0.8]),
     min_speech_ms=st.sampled_from([0, 100, 250, 600]),
     min_silence_ms=st.sampled_from([0, 100, 800, 3000]),
+    prefix_ms=st.sampled_from([0, 400, 2000]),
 )
 
 

@@ -261,6 +261,21 @@ def test_a_strategys_threshold_decides_what_is_speech(echo_server: Running) -> N
     assert high.json() == {"text": ""}
 
 
+def test_a_strategys_padding_and_silence_are_heeded(echo_server: Running) -> None:
+    pcm, gap = tone(2.0)[44:], bytes(2 * 16_000)
+    parts = wav(gap * 5 + pcm + gap + pcm)
+
+    def starts(**vad: str) -> list[float]:
+        strategy = {"chunking_strategy[type]": "server_vad", **{f"chunking_strategy[{n}]": v for n, v in vad.items()}}
+        body = transcribe(echo_server, parts, response_format="verbose_json", **strategy).json()
+        return [segment["start"] for segment in body["segments"] if segment["text"] == " one"]
+
+    hop_s = 0.05
+    assert starts() == [pytest.approx(4.7, abs=hop_s)], "OpenAI's 300 ms"
+    assert starts(prefix_padding_ms="0") == [pytest.approx(5.0, abs=hop_s)]
+    assert starts(prefix_padding_ms="1500") == [pytest.approx(3.5, abs=hop_s)]
+
+
 @pytest.mark.parametrize(
     ("fields", "param"), [({"diarize": "true"}, "diarize"), ({"response_format": "diarized_json"}, "response_format")]
 )
@@ -304,6 +319,9 @@ def test_options_only_others_know_are_named(start_server: StartServer) -> None:
 def test_an_option_of_the_engine_is_checked(echo_server: Running) -> None:
     refused(transcribe(echo_server, step_ms="soon"), 400, "invalid_request", "step_ms")
     refused(transcribe(echo_server, step_ms="-1"), 400, "invalid_request", "step_ms")
+    for number in ("9" * 30, str(1 << 63)):
+        refused(transcribe(echo_server, fail_at=number), 400, "invalid_request", "fail_at")
+    assert transcribe(echo_server, fail_at=str((1 << 63) - 1)).status_code == 200
 
 
 def test_time_is_accounted_for(echo_server: Running) -> None:

@@ -134,6 +134,8 @@ def test_forms_are_read_from_text_and_json_is_not() -> None:
         ({"words": ["ok", "far too long"]}, "words"),
         ({"sizes": {}}, "sizes"),
         ({"speed": -1.0}, "speed"),
+        ({"beam": 10**30}, "beam"),
+        ({"sizes": [1, 1 << 63]}, "sizes"),
     ],
 )
 def test_a_bad_field_is_named_and_the_message_is_for_people(fields: dict[str, Any], param: str) -> None:

@@ -195,7 +195,12 @@ def _cutting(services: Services, fields: TranscriptionFields) -> Cutting:
     strategy = fields.chunking_strategy
     if not isinstance(strategy, ServerVad):
         return cutting
-    return structs.replace(cutting, threshold=strategy.threshold, min_silence_ms=strategy.silence_duration_ms)
+    return structs.replace(
+        cutting,
+        threshold=strategy.threshold,
+        min_silence_ms=strategy.silence_duration_ms,
+        prefix_ms=strategy.prefix_padding_ms,
+    )
 
 
 async def _whole(run: Transcription, task: Task) -> Transcript:

@@ -64,6 +64,7 @@ class Decoding:
                 threshold=request.threshold,
                 min_speech_ms=request.min_speech_ms,
                 min_silence_ms=request.min_silence_ms,
+                prefix_ms=request.prefix_ms,
             )
         else:
             self._loudness = Loudness(request.rate)

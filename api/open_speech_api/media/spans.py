@@ -17,7 +17,7 @@ from msgspec import Struct
 from open_speech_core.types import Activity, Float32, Span
 
 PAD_S = 0.4
-"""Kept before and after speech; faster-whisper's ``speech_pad_ms``."""
+"""Kept after speech; faster-whisper's ``speech_pad_ms``."""
 GAP_S = 2.0
 """Silence longer than this ends a span."""
 HYSTERESIS = 0.15
@@ -40,6 +40,8 @@ class SpeechRule(Struct, frozen=True, kw_only=True):
     """Shorter speech is dropped."""
     min_silence_ms: int
     """Shorter silence belongs to the speech around it."""
+    prefix_ms: int = 400
+    """Kept before speech; as ``PAD_S`` unless a caller says otherwise."""
 
 
 class SpanCutter:
@@ -56,6 +58,7 @@ class SpanCutter:
         self._end_level = max(rule.threshold - HYSTERESIS, LEAST_LEVEL) if rule else -inf
         self._min_speech = rule.min_speech_ms * rate // 1000 if rule else 0
         self._min_silence = rule.min_silence_ms * rate // 1000 if rule else 0
+        self._prefix = rule.prefix_ms * rate // 1000 if rule else 0
         self._pad = int(PAD_S * rate) if rule else 0
         self._gap = inf if span_s is None else GAP_S * rate
         self._hops: list[tuple[int, int, float]] = []
@@ -137,7 +140,7 @@ class SpanCutter:
         if self._span is not None and self._filled is not None and self._over(self._span, stop):
             self._end_span((self._filled + start) // 2)
         if self._span is None:
-            self._span = max(start - self._pad, self._done)
+            self._span = max(start - self._prefix, self._done)
         while self._filled is None and self._over(self._span, stop):
             cut = self._best_cut(self._span, self._limit or 0)
             self._give(self._span, cut)

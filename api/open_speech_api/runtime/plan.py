@@ -27,6 +27,8 @@ class Cutting(Struct, frozen=True, kw_only=True):
     threshold: float
     min_speech_ms: int
     min_silence_ms: int
+    prefix_ms: int = 400
+    """Kept before speech."""
     max_audio_s: float
 
 

@@ -119,6 +119,7 @@ class Transcription:
             threshold=plan.cutting.threshold,
             min_speech_ms=plan.cutting.min_speech_ms,
             min_silence_ms=plan.cutting.min_silence_ms,
+            prefix_ms=plan.cutting.prefix_ms,
             max_audio_s=plan.cutting.max_audio_s,
         )
 

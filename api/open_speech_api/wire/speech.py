@@ -40,7 +40,7 @@ class SpeechFields(Struct, frozen=True, kw_only=True):
     input: str
     model: str | None = None
     voice: str | VoiceId | None = None
-    instructions: str | None = None
+    instructions: Annotated[str, Meta(max_length=4096)] | None = None
     response_format: AudioFormat | None = None
     speed: Annotated[float, Meta(ge=0.25, le=4.0)] | None = None
     stream_format: Literal["audio", "sse"] | None = None
@@ -53,7 +53,7 @@ class SpeechFields(Struct, frozen=True, kw_only=True):
     effects: Annotated[tuple[Raw, ...], Meta(max_length=16)] | None = None
     """JSON of each effect, decoded by who makes it."""
     sample_rate: Annotated[int, Meta(ge=8000, le=48_000)] | None = None
-    seed: int | None = None
+    seed: Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)] | None = None
     voice_library_ref: str | None = None
     profile_id: str | None = None
 

@@ -22,8 +22,8 @@ Speakers: TypeAlias = Annotated[tuple[str, ...], Meta(max_length=4)]
 class ServerVad(Struct, frozen=True, kw_only=True, tag="server_vad", tag_field="type"):
     """How speech is cut into chunks."""
 
-    prefix_padding_ms: Annotated[int, Meta(ge=0)] = 300
-    silence_duration_ms: Annotated[int, Meta(ge=0)] = 200
+    prefix_padding_ms: Annotated[int, Meta(ge=0, le=60_000)] = 300
+    silence_duration_ms: Annotated[int, Meta(ge=0, le=60_000)] = 200
     threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
 
 

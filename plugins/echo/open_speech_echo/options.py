@@ -22,7 +22,7 @@ class EchoOptions(Struct, frozen=True, kw_only=True):
 class CallOptions(Struct, frozen=True, kw_only=True):
     """Request fields of every call."""
 
-    step_ms: Annotated[float, Meta(ge=0)] = 0.0
+    step_ms: Annotated[float, Meta(ge=0, le=86_400_000)] = 0.0
     """Each step takes so long and sees no cancel meanwhile."""
     fail: Fault | None = None
     fail_at: Annotated[int, Meta(ge=0)] = 0
