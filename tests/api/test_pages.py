@@ -228,7 +228,7 @@ def test_answers_are_described(document: Any) -> None:
     answers = document["paths"]["/v1/audio/transcriptions"]["post"]["responses"]["200"]["content"]
     assert {"application/json", "text/plain", "text/vtt", "text/event-stream"} == set(answers)
     kinds = [set(resolved(document, each)["properties"]) for each in answers["application/json"]["schema"]["anyOf"]]
-    assert {"text", "logprobs"} in kinds
+    assert {"text", "languages", "logprobs"} in kinds
     assert {"task", "language", "duration", "text", "segments", "words", "usage"} in kinds
 
 
