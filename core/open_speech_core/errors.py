@@ -13,6 +13,7 @@
     +-- ModelNotFound             404 model_not_found
     +-- NotLoaded                 404 not_loaded
     +-- JobNotFound               404 install_job_not_found
+    +-- ProviderNotFound          404 provider_not_found
     +-- WeightsMissing            409 weights_missing
     +-- InUse                     409 model_in_use
     +-- UploadTooLarge            413 upload_too_large
@@ -27,6 +28,7 @@
     +-- EngineError               500 engine_error
     |   +-- LoadFailed            500 load_failed
     |   +-- DownloadFailed        500 download_failed
+    +-- InstallFailed             500 provider_install_failed
     +-- ProtocolError             500 protocol_error
     +-- PluginError               never reaches a caller: the plugin is skipped and reported
     +-- Cancelled                 never reaches a caller: who asked has left
@@ -127,6 +129,12 @@ class JobNotFound(OpenSpeechError):
     code = "install_job_not_found"
 
 
+class ProviderNotFound(OpenSpeechError):
+    """No provider of this name was installed by this server."""
+
+    code = "provider_not_found"
+
+
 class WeightsMissing(OpenSpeechError):
     """The weights are not on this machine and may not be fetched now."""
 
@@ -215,6 +223,12 @@ class DownloadFailed(EngineError):
     """Weights could not be fetched whole."""
 
     code = "download_failed"
+
+
+class InstallFailed(OpenSpeechError):
+    """A provider could not be installed; what was there before still serves."""
+
+    code = "provider_install_failed"
 
 
 class ProtocolError(OpenSpeechError):

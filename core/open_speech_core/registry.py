@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from .errors import LoadFailed, ModelNotFound, PluginError
 from .plugins import Discovery, FoundProvider, PluginRecord
 from .providers import AnyProvider
-from .remote import Found, read_environments
+from .remote import Found, RemoteProvider, read_environments
 from .types import Kind, Model, ModelSource, Voice
 from .worker.engines import instantiate
 
@@ -90,7 +90,8 @@ class Registry:
         self.conflicts: tuple[str, ...] = ()
         self.generation = 1
         self._providers = tuple(sorted(providers, key=lambda pair: (pair[0].distribution, pair[1].info.name)))
-        self._sources = {(source.kind, source.id): source for source in _by_preference(sources)}
+        self._own_sources = tuple(sources)
+        self._sources = self._find_sources()
         self._listed = self._index()
 
     @property
@@ -115,8 +116,20 @@ class Registry:
         self._remotes = tuple(record for record, _ in remotes)
         self.plugins = (*kept, *self._remotes)
         self._providers = tuple(sorted(here, key=lambda pair: (pair[0].distribution, pair[1].info.name)))
+        self._sources = self._find_sources()
         self._listed = self._index()
         self.generation += 1
+
+    def _find_sources(self) -> dict[tuple[Kind, str], ModelSource]:
+        """Gather the weights that packages ship, here and in other environments, the preferred first."""
+        found = list(self._own_sources)
+        for _, provider in self._providers:
+            if isinstance(provider, RemoteProvider):
+                found += provider.sources
+        sources: dict[tuple[Kind, str], ModelSource] = {}
+        for source in _by_preference(found):
+            sources.setdefault((source.kind, source.id), source)
+        return sources
 
     def _index(self) -> dict[tuple[Kind, str], Resolved]:
         listed: dict[tuple[Kind, str], Resolved] = {}

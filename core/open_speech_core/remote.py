@@ -7,6 +7,7 @@ it starts no process and imports nothing; calls go to a worker under the environ
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,10 +19,14 @@ from .errors import LoadFailed, PluginError
 from .options import RESERVED_FIELDS, option_problems, struct_of
 from .plugins import PluginRecord
 from .providers import Engine, Provider
-from .types import API_VERSION, Artifacts, Description, LoadSpec, Model, Voice
+from .types import API_VERSION, Artifacts, Description, Kind, LoadSpec, Model, ModelSource, Voice
+
+log = logging.getLogger(__name__)
 
 DESCRIPTION = "description.json"
 ARTIFACTS = "artifacts.json"
+HERE_ONLY: tuple[Kind, ...] = ("detector", "processor")
+"""Kinds that work on blocks of samples inside a media worker, whose environment is the server's own."""
 
 Found: TypeAlias = "tuple[PluginRecord, RemoteProvider | None]"
 
@@ -55,11 +60,26 @@ class RemoteProvider(Provider[Any]):
         self._artifacts = {**description.artifacts, **_remembered(folder)}
         super().__init__(None, home)
 
+    @property
+    def sources(self) -> tuple[ModelSource, ...]:
+        """Give the weights that packages of its environment ship."""
+        return self._description.sources
+
     def models(self) -> Iterable[Model]:
         return self._description.models
 
     def voices(self, model: Model) -> tuple[Voice, ...]:
         return self._description.voices.get(model.id, ())
+
+    def check_voice(self, model: Model, voice: str) -> None:
+        """Take a blend when its parts are voices; how they are mixed its own engine judges."""
+        if not self.capabilities.voice_blend:
+            return super().check_voice(model, voice)
+        for part in voice.split("+"):
+            name = part.partition("(")[0].strip()
+            if name not in self.openai_voices:
+                super().check_voice(model, name or voice)
+        return None
 
     def artifacts(self, model: Model) -> Artifacts:
         """Give what its worker said last, as far as it is still there; only its own worker can look for more."""
@@ -72,7 +92,9 @@ class RemoteProvider(Provider[Any]):
         """Remember what a download left, here and, if it has a folder, across restarts."""
         self._artifacts[model.id] = there
         if self._folder is not None:
-            write_whole(self._folder / ARTIFACTS, msgspec.json.encode(self._artifacts))
+            # Other providers of the environment keep theirs in the same file.
+            kept = {**_remembered(self._folder), model.id: there}
+            write_whole(self._folder / ARTIFACTS, msgspec.json.encode(kept))
 
     def load(self, spec: LoadSpec) -> Engine:
         raise LoadFailed(f"{self.info.title} lives in an environment of its own and is loaded by a worker there")
@@ -103,9 +125,6 @@ def read_environments(providers_dir: Path, home: Path) -> Iterator[Found]:
     if not providers_dir.is_dir():
         return
     for file in sorted(providers_dir.glob(f"*/{DESCRIPTION}")):
-        if file.parent.name.startswith("."):
-            # An install that is not finished.
-            continue
         try:
             environment = msgspec.json.decode(file.read_bytes(), type=Environment)
         except (OSError, msgspec.MsgspecError) as error:
@@ -113,6 +132,9 @@ def read_environments(providers_dir: Path, home: Path) -> Iterator[Found]:
             continue
         interpreter = str(file.parent / environment.interpreter)
         for description in environment.descriptions:
+            if description.kind in HERE_ONLY:
+                log.debug("%s of %s cannot serve from another environment", description.kind, description.info.name)
+                continue
             yield _remote(description, interpreter, home, file.parent)
 
 
@@ -128,6 +150,8 @@ def _remote(description: Description, interpreter: str, home: Path, folder: Path
     if major != API_VERSION[0]:
         error = f"it is written for API {major}.{minor}; this core has {API_VERSION[0]}"
         return _bad(record.name, error), None
+    if not Path(interpreter).exists():
+        return _bad(record.name, "its Python is gone from this machine; install it again"), None
     try:
         return record, RemoteProvider(description, home / description.info.name, folder)
     except PluginError as error:

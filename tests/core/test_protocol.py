@@ -103,6 +103,13 @@ def test_a_frame_from_a_worker_arrives_as_it_was(frame: Any) -> None:
     assert p.decode_from_worker(payload(frame)) == frame
 
 
+def test_frames_of_another_minor_are_read_as_far_as_they_are_known() -> None:
+    frame = p.Load(call=1, engine=ENGINE)
+    whole: list[Any] = msgspec.msgpack.decode(payload(frame))
+    assert p.decode_to_worker(msgspec.msgpack.encode(whole[:-1])) == frame, "older: without the last field"
+    assert p.decode_to_worker(msgspec.msgpack.encode([*whole, "more"])) == frame, "newer: with one more"
+
+
 def test_every_frame_request_config_and_item_is_tried_here() -> None:
     assert {type(frame) for frame in TO_WORKER} == set(get_args(p.ToWorker))
     assert {type(frame) for frame in FROM_WORKER} == set(get_args(p.FromWorker))

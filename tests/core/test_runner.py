@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from open_speech_core.audio import view
+from open_speech_core.errors import ErrorInfo
 from open_speech_core.types import (
     Description,
     EngineSpec,
@@ -72,10 +73,12 @@ class Line:
             return True
         return False
 
-    def load(self, kind: Kind = "transcriber", plugin: str = "open_speech_echo", name: str = "echo") -> Any:
+    def load(
+        self, kind: Kind = "transcriber", plugin: str = "open_speech_echo", name: str = "echo", *, test: bool = False
+    ) -> Any:
         model = Model(id=MODELS[kind], kind=kind, rate=16_000)
         spec = EngineSpec(plugin=plugin, kind=kind, provider=name, load=LoadSpec(model=model))
-        self.send(p.Load(call=1, engine=spec))
+        self.send(p.Load(call=1, engine=spec, test=test))
         return self.until_end()[-1]
 
 
@@ -99,6 +102,29 @@ def test_a_call_gives_its_items_and_then_the_time_the_engine_took(line: Line) ->
     assert isinstance(end, p.Done)
     assert 60 <= end.engine_ms <= 400
     assert 20 <= end.step_ms < end.engine_ms
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        (False, None),
+        (True, "the self-test of 'echo' failed: AssertionError: it heard nothing"),
+    ],
+)
+def test_a_load_runs_the_self_test_only_when_it_is_to(
+    line: Line, monkeypatch: pytest.MonkeyPatch, test: bool, said: str | None
+) -> None:
+    def self_test(self: object) -> None:
+        raise AssertionError("it heard nothing")
+
+    monkeypatch.setattr(engine.EchoTranscriberEngine, "self_test", self_test)
+    ended = line.load(test=test)
+    if said is None:
+        assert isinstance(ended, p.Ready)
+    else:
+        assert ended == p.Failed(call=1, error=ErrorInfo(code="load_failed", message=said))
+        line.send(p.Call(call=2, request=speech(1.0)))
+        assert isinstance(line.until_end()[-1], p.Failed), "such an engine serves nobody"
 
 
 def test_one_credit_lets_out_one_item(line: Line) -> None:

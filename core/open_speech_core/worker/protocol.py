@@ -60,6 +60,8 @@ class Describe(FrameBase, frozen=True, kw_only=True):
 class Load(FrameBase, frozen=True, kw_only=True):
     call: CallId
     engine: EngineSpec
+    test: bool = False
+    """Run the engine's self-test too: an install is judged by it."""
 
 
 class Download(FrameBase, frozen=True, kw_only=True):

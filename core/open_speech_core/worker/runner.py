@@ -180,6 +180,8 @@ class Runner:
             ) from error
         self._send(p.Progress(call=frame.call, done=1, total=2))
         engine.warm_up()
+        if frame.test:
+            _test(engine, frame.engine.load.model.id)
         self.use(made, engine)
         self._send(
             p.Ready(
@@ -254,6 +256,15 @@ class Runner:
             self._send(p.Done(call=frame.call, engine_ms=clock.total_ms, step_ms=clock.longest_ms))
         except BaseException as error:  # fence: engine call
             self._fail(frame.call, error, clock.total_ms)
+
+
+def _test(engine: Engine, id: str) -> None:
+    """Let an engine judge itself; no user's words are in what it says. Raises ``LoadFailed``."""
+    try:
+        engine.self_test()
+    except Exception as error:
+        log.exception("self-test of %s", id)
+        raise LoadFailed(f"the self-test of {id!r} failed: {type(error).__name__}: {error}") from error
 
 
 _METHODS: dict[type, str] = {
