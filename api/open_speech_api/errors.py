@@ -20,6 +20,7 @@ STATUS: dict[type[e.OpenSpeechError], tuple[int, str]] = {
     e.ModelNotFound: (404, REQUEST),
     e.NotLoaded: (404, REQUEST),
     e.JobNotFound: (404, REQUEST),
+    e.ProviderNotFound: (404, REQUEST),
     e.WeightsMissing: (409, REQUEST),
     e.InUse: (409, REQUEST),
     e.UploadTooLarge: (413, REQUEST),

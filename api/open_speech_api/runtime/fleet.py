@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 
 from open_speech_core.errors import (
     ErrorInfo,
+    InsufficientMemory,
     ModelFailed,
     OpenSpeechError,
     QueueFull,
@@ -120,7 +121,8 @@ class Fleet:
         self._lease_s = 1.0
         """Recent length of a lease, smoothed; what Retry-After is made of."""
         self._closed = False
-        self._loading = False
+        self._loading: Target | None = None
+        self._retiring: set[Replica] = set()
 
     # admission
 
@@ -141,12 +143,17 @@ class Fleet:
     @property
     def making(self) -> bool:
         """A replica is being loaded right now."""
-        return self._loading
+        return self._loading is not None
+
+    @property
+    def resident(self) -> int:
+        """Copies that are in memory, those included that end with their last lease."""
+        return len(self.replicas) + len(self._retiring)
 
     @property
     def occupies(self) -> bool:
         """It is in memory, or about to be."""
-        return bool(self.replicas) or self._loading
+        return bool(self.replicas) or self.making
 
     @property
     def idle(self) -> bool:
@@ -311,10 +318,10 @@ class Fleet:
                 self.leave()
 
     async def _start(self) -> None:
-        worker: Worker | None = None
+        replica: Replica | None = None
         error: OpenSpeechError | None = None
         try:
-            worker = await self._load()
+            replica = await self._load()
         except OpenSpeechError as raised:
             error = raised
             log.warning("%s could not be loaded: %s", self.target.key, raised.message)
@@ -323,40 +330,45 @@ class Fleet:
             error = WorkerDied("a worker could not be started")
         finally:
             self._starting = None
-        if worker is None:
+        if replica is None:
             self._failed(error or WorkerDied("a worker could not be started"))
             return
-        replica = Replica(worker, self._clock())
         self.error = None
         self.replicas.append(replica)
         self.loaded_at = self.loaded_at or self._clock()
         self._spawn(self._watch(replica))
         self._dispatch()
 
-    async def _load(self) -> Worker:
+    async def _load(self) -> Replica:
         """Start a worker and make its engine; whatever fails, the worker is gone."""
         if not self.replicas:
             await self._prepare_to_load()
-        self._loading = True
-        worker = self._pool.make(self.target)
+        target = self._loading = self.target
+        worker = self._pool.make(target)
         try:
             await worker.start()
-            await worker.load(self.target.spec)
+            await worker.load(target.spec)
         except BaseException:
             worker.ending = True
             worker.kill()
             raise
         finally:
-            self._loading = False
-        self._spawn(self._pool.measure(self.target, worker))
-        return worker
+            self._loading = None
+        self._spawn(self._pool.measure(target, worker))
+        return Replica(worker, self._clock(), target.interpreter)
 
     async def _prepare_to_load(self) -> None:
         """Fetch what is missing, and only then make room: a download takes nobody's place."""
         if self.target.download:
             await self._pool.fetch(self.target)
             self.target = structs.replace(self.target, download=False)
-        await self._pool.make_room(self)
+        while True:
+            try:
+                return await self._pool.make_room(self)
+            except InsufficientMemory:
+                if not self._retiring:
+                    raise
+                await self._gone(next(iter(self._retiring)))
 
     def _failed(self, error: OpenSpeechError) -> None:
         """Tell everyone who waits, unless other replicas serve them."""
@@ -420,9 +432,37 @@ class Fleet:
         self.pinned = False
         await asyncio.gather(*(self._retire(replica) for replica in list(self.replicas)))
 
+    async def leave_interpreter(self, old: str, new: str | None) -> None:
+        """Make replicas under ``new`` from now on and end those under ``old`` as their leases end.
+
+        Returns when no process of ``old`` is left. What was pinned is loaded again; ``new`` is None where the provider
+        goes for good.
+        """
+        if new is None:
+            self.pinned = False
+        elif self.target.interpreter == old:
+            self.target = structs.replace(self.target, interpreter=new)
+        while True:
+            under = [replica for replica in self.replicas if replica.interpreter == old]
+            leaving = [replica for replica in self._retiring if replica.interpreter == old]
+            if under:
+                self.replicas = [replica for replica in self.replicas if replica.interpreter != old]
+                # Who waits for one of them need not.
+                self._dispatch()
+                await asyncio.gather(*(self._retire(replica) for replica in under))
+            elif leaving:
+                await self._gone(leaving[0])
+            elif self._starting is not None and self._loading is not None and self._loading.interpreter == old:
+                await asyncio.wait([self._starting])
+            else:
+                break
+        if self.pinned:
+            self.prepare()
+
     async def _retire(self, replica: Replica) -> None:
         """Take a replica out of service, let its last lease end, then end its process."""
         replica.worker.ending = True
+        self._retiring.add(replica)
         if replica in self.replicas:
             self.replicas.remove(replica)
         if not self.replicas:
@@ -437,6 +477,12 @@ class Fleet:
             async with asyncio.timeout(END_S):
                 await replica.worker.gone.wait()
         replica.worker.kill()
+        await self._gone(replica)
+
+    async def _gone(self, replica: Replica) -> None:
+        """Wait until a replica that was taken out of service is no more."""
+        await replica.worker.gone.wait()
+        self._retiring.discard(replica)
 
     async def close(self) -> None:
         """End everything now and refuse callers."""

@@ -106,6 +106,10 @@ class Pool:
         await fleet.unload()
         return True
 
+    async def leave_interpreter(self, old: str, new: str | None = None) -> None:
+        """End every process of an environment as its work ends; ``new`` takes its place, if anything does."""
+        await asyncio.gather(*(fleet.leave_interpreter(old, new) for fleet in list(self._fleets.values())))
+
     async def sweep(self) -> None:
         """End what has been idle for too long; runs until cancelled."""
         while True:
@@ -145,6 +149,10 @@ class Pool:
         if self._memory is not None and target.counted and worker.pid is not None:
             await self._memory.note(target, worker.pid)
 
+    async def has_room(self, target: Target) -> bool:
+        """Say whether one more copy of a model fits beside what is loaded now."""
+        return self._memory is None or await self._memory.lack_mb(target, self._held()) == 0
+
     async def make_room(self, wanted: Fleet) -> None:
         """Evict idle models, the longest unused first, until one more may be loaded.
 
@@ -170,9 +178,9 @@ class Pool:
 
     def _held(self) -> list[Held]:
         return [
-            Held(target=fleet.target, ready=len(fleet.replicas), making=int(fleet.making))
+            Held(target=fleet.target, ready=fleet.resident, making=int(fleet.making))
             for fleet in self.fleets()
-            if fleet.occupies
+            if fleet.resident or fleet.making
         ]
 
     async def _lack_mb(self, wanted: Fleet) -> int:

@@ -18,8 +18,10 @@ class Waiter:
 class Replica:
     """A worker of a fleet and how many of its lanes are leased."""
 
-    def __init__(self, worker: Worker, now: float) -> None:
+    def __init__(self, worker: Worker, now: float, interpreter: str | None = None) -> None:
         self.worker = worker
+        self.interpreter = interpreter
+        """Whose environment it runs in; None for the server's."""
         self.leases = 0
         self.last_used = now
         self.returned = asyncio.Event()

@@ -84,7 +84,8 @@ class Targets:
             cancel_s=resolved.provider.capabilities.cancel_s,
             interpreter=resolved.plugin.interpreter,
             environment=self._declared(resolved),
-            inline=self._settings.server.placement == "inline",
+            # What lives in another environment cannot be imported here.
+            inline=self._settings.server.placement == "inline" and resolved.plugin.interpreter is None,
             download=download,
         )
 

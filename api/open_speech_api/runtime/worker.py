@@ -80,10 +80,10 @@ class Worker:
             self.kill()
             raise LoadFailed(f"the worker speaks protocol {hello.protocol[0]}, not {p.PROTOCOL_VERSION[0]}")
 
-    async def load(self, spec: EngineSpec) -> Loaded:
-        """Make the engine; progress keeps the watchdog quiet. Raises what the load raised."""
+    async def load(self, spec: EngineSpec, *, test: bool = False) -> Loaded:
+        """Make the engine, and ``test`` it; progress keeps the watchdog quiet. Raises what the load raised."""
         box = self._open_box()
-        self._link.send(p.Load(call=box.call, engine=spec))
+        self._link.send(p.Load(call=box.call, engine=spec, test=test))
         try:
             while True:
                 match await self._boxes.next(box, self._limits.load_s, "loading the model"):
