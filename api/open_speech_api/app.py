@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +15,8 @@ from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
-from open_speech_core.errors import OpenSpeechError
+from open_speech_core.errors import InvalidRequest, OpenSpeechError
+from open_speech_core.options import OptionProblem
 from open_speech_core.plugins import Discovery
 from open_speech_core.registry import Registry, build_registry
 from open_speech_core.types import Kind
@@ -33,9 +34,9 @@ from .controllers.providers import ProvidersController
 from .controllers.speech import SpeechController
 from .controllers.transcription import TranscriptionController
 from .failures import HANDLERS
-from .installs import Installs, Place
+from .installs import Entry, Installs, Place
 from .installs.catalogue import read_catalogue
-from .installs.installs import sweep
+from .installs.folders import Folders, Made
 from .observers import Observers
 from .runtime import weights
 from .runtime.downloads import Downloads
@@ -44,13 +45,13 @@ from .runtime.memory import Memory
 from .runtime.pool import Pool
 from .runtime.preloads import Preloads
 from .runtime.targets import Targets
-from .runtime.worker import Limits, Worker
+from .runtime.worker import Limits
 from .runtime.workers import make_workers
 from .schema import Schema
 from .security.gate import Gate
 from .security.hosts import is_loopback
 from .services import Services, installed_at, make_run_folder
-from .settings import Settings
+from .settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -88,13 +89,9 @@ class Application:
 
 def create_app(settings: Settings, plugins: Discovery, environ: Mapping[str, str]) -> Application:
     """Wire a server of ``settings`` and ``plugins``; ``environ`` is what plugins' options are read from."""
-    _sweep(settings)
-    registry = build_registry(
-        plugins,
-        environ=environ,
-        data_dir=settings.server.data_root,
-        providers_dir=settings.server.folder("providers"),
-    )
+    providers = settings.server.folder("providers").absolute()
+    left = _sweep(settings, providers)
+    registry = build_registry(plugins, environ=environ, data_dir=settings.server.data_root, providers_dir=providers)
     services = make_services(settings, registry, plugins, environ)
     schema = Schema(CONTROLLERS, registry, services.version)
     app = Litestar(
@@ -105,7 +102,7 @@ def create_app(settings: Settings, plugins: Discovery, environ: Mapping[str, str
         },
         exception_handlers=dict(HANDLERS),
         openapi_config=None,
-        lifespan=[lambda _: _lifespan(services)],
+        lifespan=[lambda _: _lifespan(services, left)],
         request_max_body_size=JSON_BODY_MAX_BYTES,
         cors_config=_cors(settings),
         logging_config=None,
@@ -113,12 +110,16 @@ def create_app(settings: Settings, plugins: Discovery, environ: Mapping[str, str
     return Application(Gate(app, settings, services.observers.tell), services)
 
 
-def _sweep(settings: Settings) -> None:
-    """Remove what a killed install left, unless a bundle is being installed at this moment."""
+def _sweep(settings: Settings, providers: Path) -> list[Made]:
+    """Put out of force what a killed install left, unless a bundle is being installed at this moment.
+
+    Gives the environments that are to be removed, which takes long.
+    """
     root = settings.server.data_root
     with suppress(BadBundle), locked(root, "busy") if root.is_dir() else nullcontext():
-        sweep(settings.server.folder("providers"))
         sweep_weights(root / "models")
+        return Folders(providers).superseded()
+    return []
 
 
 def make_services(settings: Settings, registry: Registry, plugins: Discovery, environ: Mapping[str, str]) -> Services:
@@ -140,7 +141,16 @@ def make_services(settings: Settings, registry: Registry, plugins: Discovery, en
         registry=registry,
         pool=pool,
         preloads=Preloads(pool),
-        installs=_installs(settings, registry, pool, downloads, make, environ),
+        installs=Installs(
+            catalogue=_catalogue(settings),
+            place=_place(settings),
+            registry=registry,
+            pool=pool,
+            downloads=downloads,
+            make=make,
+            environ=environ,
+            targets=targets,
+        ),
         downloads=downloads,
         memory=memory,
         targets=targets,
@@ -152,31 +162,33 @@ def make_services(settings: Settings, registry: Registry, plugins: Discovery, en
     )
 
 
-def _installs(
-    settings: Settings,
-    registry: Registry,
-    pool: Pool,
-    downloads: Downloads,
-    make: Callable[[Target], Worker],
-    environ: Mapping[str, str],
-) -> Installs:
+def _place(settings: Settings) -> Place:
     server = settings.server
-    place = Place(
-        providers=server.folder("providers"),
-        wheelhouse=server.folder("wheelhouse"),
+    return Place(
+        providers=server.folder("providers").absolute(),
+        wheelhouse=server.folder("wheelhouse").absolute(),
         models=server.data_root / "models",
         timeout_s=server.install_timeout_s,
     )
-    owners = None if server.provider_catalogue is None else Path(server.provider_catalogue).expanduser()
-    return Installs(read_catalogue(owners), place, registry, pool, downloads, make, environ)
+
+
+def _catalogue(settings: Settings) -> tuple[Entry, ...]:
+    """Read what may be installed. Raises ``SettingsError`` when the owner's list is not right."""
+    owners = settings.server.provider_catalogue
+    try:
+        return read_catalogue(None if owners is None else Path(owners).expanduser().absolute())
+    except InvalidRequest as error:
+        problem = OptionProblem(variable="OS_PROVIDER_CATALOGUE", value=owners or "", reason=error.message)
+        raise SettingsError((problem,)) from error
 
 
 @asynccontextmanager
-async def _lifespan(services: Services) -> AsyncIterator[None]:
+async def _lifespan(services: Services, left: list[Made]) -> AsyncIterator[None]:
     services.observers.start()
     background = [
         asyncio.create_task(services.pool.sweep()),
         asyncio.create_task(_preload(services)),
+        asyncio.create_task(services.installs.tidy(left)),
         asyncio.create_task(asyncio.to_thread(services.memory.prepare)),
         *(asyncio.create_task(asyncio.to_thread(weights.sweep, root)) for root in services.targets.roots()),
     ]

@@ -1,4 +1,4 @@
-"""Bundles to try things on; after every test over a shared server no request's files are left, and it still answers."""
+"""Wheels and bundles to try things on; after a test over a shared server nothing of it is left, and that answers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from api.bundling import FILES, MODEL, Things, make_things
 from api.real import ONE, SENTENCE, SHORT, TALK, said
 from api.serving import STARTER, Running
 from api.test_cli import run, say
+from api.wheels_for_tests import Shop, fill_index
 
 SHARED = ("echo_server", "starter_server", "server")
 
@@ -68,3 +69,19 @@ def bundle(things: Things, tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = run(folder, "bundle", "create", "made", "--model", MODEL, environ=things.environ(hub.url))
     assert done.returncode == 0, say(done)
     return folder / "made"
+
+
+@pytest.fixture(scope="session")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of third-party wheels, all that installs in the tests ask for."""
+    folder = tmp_path_factory.mktemp("packages") / "index"
+    fill_index(folder)
+    return folder
+
+
+@pytest.fixture
+def shop(tmp_path: Path, index: Path) -> Shop:
+    """A wheelhouse and a catalogue of one's own."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    return Shop(folder, index)

@@ -50,7 +50,7 @@ MOMENTS = {
     "as an environment is made": ("subprocess.Popen", "venv", 0),
     "before our own wheels are installed": ("subprocess.Popen", "tiny_teller-1.0", 0),
     "as it is verified": ("subprocess.Popen", "open_speech_core.worker", 0),
-    "before it is in force": ("os.rename", ".teller-1", 0),
+    "before it is in force": ("os.rename", "teller-1/description", 0),
 }
 """Audit events of the command at which it is killed: the event, what its arguments hold, and how often it may pass."""
 
@@ -168,9 +168,11 @@ def test_killed_at_any_moment_nothing_is_half_in_force(tmp_path: Path, bundle: P
     (tmp_path / HOME / ".bundle").mkdir()
     (tmp_path / "started").mkdir()
     server = Running(tmp_path / "started", NOTHING, {**QUIET, "OS_DATA_DIR": str(tmp_path / "data")})
-    left = [path.name for path in (tmp_path / "data" / "providers").iterdir()]
+    deadline = time.monotonic() + 10
+    while (left := [path.name for path in (tmp_path / "data" / "providers").iterdir()]) != ["jobs"]:
+        assert time.monotonic() < deadline, f"a start clears up: {left}"
+        time.sleep(0.05)
     server.stop()
-    assert left == ["jobs"], "a start clears up"
     assert not (tmp_path / HOME / ".bundle").exists()
     done = run(tmp_path, "bundle", "install", str(bundle))
     assert done.returncode == 0, say(done)
@@ -207,7 +209,7 @@ def begin(folder: Path, bundle: Path) -> subprocess.Popen[bytes]:
         stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    while not (folder / "data" / "providers" / ".teller-1").exists():
+    while not (folder / "data" / "providers" / "teller-1" / "made.json").exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     return process

@@ -174,6 +174,8 @@ def test_the_schema_has_every_route_and_nothing_of_ours(document: Any) -> None:
         "/health", "/health/ready", "/v1/models", "/v1/models/{rest}", "/v1/audio/models", "/v1/audio/models/load",
         "/v1/audio/models/unload", "/v1/audio/voices", "/v1/audio/speech", "/v1/audio/transcriptions",
         "/v1/audio/translations", "/api/models", "/api/models/{rest}", "/api/ps", "/api/ps/{rest}", "/api/pull/{rest}",
+        "/api/plugins", "/api/providers", "/api/providers/install", "/api/providers/install/{job_id}",
+        "/api/providers/{name}",
     }  # fmt: skip
     names = {
         parameter["name"]
@@ -181,7 +183,7 @@ def test_the_schema_has_every_route_and_nothing_of_ours(document: Any) -> None:
         for operation in operations.values()
         for parameter in operation.get("parameters", ())
     }
-    assert names == {"rest", "model", "stream", "wait"}, "parts of the server are no parameters"
+    assert names == {"rest", "model", "stream", "wait", "job_id", "name"}, "parts of the server are no parameters"
     assert "Services" not in document["components"]["schemas"]
 
 

@@ -14,6 +14,7 @@ from open_speech_api.installs.catalogue import OWN
 from open_speech_api.installs.environment import find_wheel, fits
 from open_speech_api.runtime.worker import Limits
 from open_speech_api.runtime.workers import make_workers
+from open_speech_api.settings import Settings
 from open_speech_core.errors import ModelNotFound
 from open_speech_core.registry import Registry, Resolved
 from open_speech_core.remote import read_environments
@@ -151,7 +152,11 @@ class _Making:
 
     async def _try_out(self, names: set[str]) -> None:
         """Install providers that are not here for a while, so that they can fetch their weights."""
-        place = Place(providers=self._scratch / "providers", wheelhouse=self._wheels, models=self._scratch / "models")
+        place = Place(
+            providers=(self._scratch / "providers").absolute(),
+            wheelhouse=self._wheels.absolute(),
+            models=self._scratch / "models",
+        )
         shutil.rmtree(place.providers, ignore_errors=True)
         entries, environ = self._wish.entries, self._environ
         if self._wish.machine == this_machine():
@@ -162,7 +167,7 @@ class _Making:
             )
             environ = providers.offline(environ, self._wheels)
         wanted = tuple(entry for entry in entries if entry.name in names)
-        await providers.install(wanted, place, self._registry, self._make, environ, self._progress)
+        await providers.install(wanted, place, self._registry, self._make, environ, Settings(), self._progress)
         # `install` has told the registry of this folder alone.
         self._registry.replace_remotes(read_environments(place.providers, place.models))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import re
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from msgspec import structs
 
 from open_speech_api.installs import Entry, Place
 from open_speech_api.installs.environment import find_interpreter
+from open_speech_api.installs.folders import Folders
 from open_speech_api.runtime.worker import Limits
 from open_speech_api.runtime.workers import make_workers
 from open_speech_api.settings import Settings
@@ -69,7 +69,7 @@ async def install(
             entries = tuple(_located(entry, folder, python) for entry in manifest.providers)
             make = make_workers(environ, Limits())
             offline = providers.offline(environ, place.wheelhouse)
-            await providers.install(entries, place, registry, make, offline, progress)
+            await providers.install(entries, place, registry, make, offline, settings, progress)
     except OSError as error:
         raise BadBundle(f"the bundle was not installed: {error.strerror or error}") from error
     return manifest
@@ -96,8 +96,8 @@ async def _check_machine(manifest: Manifest, environ: Mapping[str, str]) -> str:
 
 def _place(folder: Path, settings: Settings) -> Place:
     return Place(
-        providers=settings.server.folder("providers"),
-        wheelhouse=folder / FOLDERS["wheel"],
+        providers=settings.server.folder("providers").absolute(),
+        wheelhouse=(folder / FOLDERS["wheel"]).absolute(),
         models=settings.server.data_root / "models",
         timeout_s=settings.server.install_timeout_s,
         keep_replaced=True,
@@ -110,10 +110,10 @@ def _located(entry: Entry, folder: Path, python: str) -> Entry:
 
 def _clear(folder: Path, entries: tuple[Entry, ...]) -> None:
     """Remove what a killed install of these providers left."""
-    for entry in entries:
-        for each in folder.glob(f".{entry.name}-*"):
-            if re.fullmatch(rf"\.{entry.name}-\d+", each.name):
-                shutil.rmtree(each, ignore_errors=True)
+    names = {entry.name for entry in entries}
+    for made in Folders(folder).unfinished():
+        if made.mark.name in names:
+            made.remove()
 
 
 def _check_space(

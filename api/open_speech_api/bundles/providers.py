@@ -10,7 +10,10 @@ from open_speech_api.installs import Entry, Installs, Place
 from open_speech_api.runtime.downloads import Downloads
 from open_speech_api.runtime.fleet import Policy, Target
 from open_speech_api.runtime.pool import Pool
+from open_speech_api.runtime.targets import Targets
 from open_speech_api.runtime.worker import Worker
+from open_speech_api.settings import Settings
+from open_speech_core.errors import OpenSpeechError
 from open_speech_core.registry import Registry
 from open_speech_core.types import Artifacts
 
@@ -40,6 +43,7 @@ async def install(
     registry: Registry,
     make: Callable[[Target], Worker],
     environ: Mapping[str, str],
+    settings: Settings,
     progress: Progress,
 ) -> None:
     """Install providers one after the other. What was replaced stays until the next start of the server.
@@ -48,7 +52,9 @@ async def install(
         BadBundle: one could not be installed; those before it are, and its former environment is as it was.
     """
     downloads = Downloads(make, _unnoted)
-    installs = Installs(entries, place, registry, Pool(Policy(), make, fetch=downloads.fetch), downloads, make, environ)
+    pool = Pool(Policy(), make, fetch=downloads.fetch)
+    targets = Targets(settings, registry, environ)
+    installs = Installs(entries, place, registry, pool, downloads, make, environ, targets)
     try:
         for entry in entries:
             await _install(installs, entry, progress)
@@ -57,7 +63,10 @@ async def install(
 
 
 async def _install(installs: Installs, entry: Entry, progress: Progress) -> None:
-    job = installs.start(entry.name)
+    try:
+        job = await installs.start(entry.name, again=True)
+    except OpenSpeechError as error:
+        raise BadBundle(f"{entry.name} was not installed: {error.message}") from error
     while job.status == "installing":
         progress.step(f"Installing {entry.name}: {job.step}")
         await asyncio.sleep(LOOK_EVERY_S)

@@ -20,7 +20,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import Version
 
 from open_speech_api.installs.environment import filtered, module, redact, run
-from open_speech_core.errors import LoadFailed
+from open_speech_core.errors import InstallFailed
 
 from .machine import Machine
 from .manifest import BadBundle, sha256
@@ -112,7 +112,7 @@ async def fetch(
     said: list[str] = []
     try:
         await run(command, filtered(environ), functools.partial(_listen, said, progress))
-    except LoadFailed:
+    except InstallFailed:
         last = redact("\n".join(said[-LAST_LINES:]), environ)
         raise BadBundle(f"not all wheels for Python {machine.version} on {machine.platform} came:\n{last}") from None
     wheels = [read_wheel(file) for file in sorted(incoming.glob("*.whl"))]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from litestar import Controller, Response, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.openapi import ResponseSpec
+from litestar.params import Body, FromPath
 
 from open_speech_api.failures import too_deep
 from open_speech_api.installs import Entry, Job
@@ -23,6 +26,8 @@ from open_speech_api.wire.providers import (
 from open_speech_core.errors import FeatureDisabled, JobNotFound
 from open_speech_core.plugins import PluginRecord
 from open_speech_core.providers import AnyProvider
+
+Wish = Annotated[InstallRequest, Body()]
 
 
 class ProvidersController(Controller):
@@ -50,12 +55,14 @@ class ProvidersController(Controller):
         "/providers/install",
         summary="Install a provider of the catalogue",
         status_code=202,
+        responses={200: ResponseSpec(InstallStarted, description="There is nothing to do.")},
         exception_handlers={RecursionError: too_deep},
     )
-    async def install(self, services: NamedDependency[Services], data: InstallRequest) -> Response[InstallStarted]:
-        """Begin to install a provider into an environment of its own; 200 if it is part of the server's."""
+    async def install(self, services: NamedDependency[Services], data: Wish) -> Response[InstallStarted]:
+        """Begin to install a provider into an environment of its own, or give the install that runs; 200 where there is
+        nothing to do."""
         check_install(services)
-        job = services.installs.start(data.provider, data.model)
+        job = await services.installs.start(data.provider, data.model, again=data.again)
         answer = InstallStarted(job_id=job.job_id, status=job.status)
         return Response(answer, status_code=202 if job.status == "installing" else 200)
 
@@ -68,13 +75,13 @@ class ProvidersController(Controller):
 
     @delete("/providers/install/{job_id:str}", summary="Cancel an install", status_code=200)
     async def cancel(self, services: NamedDependency[Services], job_id: FromPath[str]) -> InstallJob:
-        """Stop an install; when this answers, nothing of it runs or lies here."""
+        """Stop an install; when this answers, nothing of it runs or lies here. One that ended stays as it is."""
         check_install(services)
         return _job(await services.installs.cancel(job_id))
 
     @delete("/providers/{name:str}", summary="Remove an installed provider", status_code=200)
     async def remove(self, services: NamedDependency[Services], name: FromPath[str]) -> ProviderRemoved:
-        """Remove a provider that was installed here, its environment included; 409 while it serves."""
+        """Remove a provider that was installed here, its environment included, its weights not; 409 while it serves."""
         check_install(services)
         await services.installs.remove(name)
         return ProviderRemoved(status="removed", provider=name)
@@ -91,7 +98,15 @@ def check_install(services: Services) -> None:
 
 def _job(job: Job) -> InstallJob:
     return InstallJob(
-        job_id=job.job_id, provider=job.provider, status=job.status, step=job.step, output=job.output, error=job.error
+        job_id=job.job_id,
+        provider=job.provider,
+        version=job.version,
+        status=job.status,
+        step=job.step,
+        output=job.output,
+        error=job.error,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
     )
 
 
@@ -107,33 +122,47 @@ def _plugin(record: PluginRecord) -> PluginObject:
 
 def _here(pairs: list[tuple[PluginRecord, AnyProvider]], entry: Entry | None, services: Services) -> ProviderObject:
     record, provider = pairs[0]
+    installs, name = services.installs, provider.info.name
     own = record.interpreter is not None
-    changed = entry is not None and own and entry.version != record.version
+    running = installs.running(name)
     return ProviderObject(
-        name=provider.info.name,
+        name=name,
         title=provider.info.title,
         kinds=tuple(dict.fromkeys(each.kind for _, each in pairs)),
         installed=True,
-        state="installing" if services.installs.running(provider.info.name) else "installed",
+        state="installed" if running is None else "installing",
         where="own" if own else "server",
+        removable=installs.removable(name),
         version=record.version,
         licence=provider.info.licence,
         weights_licence=entry.weights_licence if entry else "",
         python=entry.python if entry else None,
         size_mb=entry.size_mb if entry else None,
-        update=entry.version if entry is not None and changed else None,
+        update=entry.version if entry is not None and own and installs.outdated(entry) else None,
+        job_id=None if running is None else running.job_id,
     )
 
 
 def _available(entry: Entry, services: Services) -> ProviderObject:
+    running = services.installs.running(entry.name)
     return ProviderObject(
         name=entry.name,
         title=entry.title,
         kinds=entry.kinds,
         installed=False,
-        state="installing" if services.installs.running(entry.name) else "available",
+        state="available" if running is None else "installing",
         licence=entry.licence,
         weights_licence=entry.weights_licence,
         python=entry.python,
         size_mb=entry.size_mb,
+        job_id=None if running is None else running.job_id,
+        problem=_problem(entry, services),
     )
+
+
+def _problem(entry: Entry, services: Services) -> str | None:
+    try:
+        check_install(services)
+    except FeatureDisabled as error:
+        return error.message
+    return services.installs.lacking(entry)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from open_speech_api.installs.jobs import JobStatus
 from open_speech_core.types import Kind
 
 
@@ -16,13 +17,16 @@ class InstallRequest(Struct, frozen=True, kw_only=True):
     model: (
         Annotated[str, Meta(description="A model whose provider is wanted; used when `provider` is absent.")] | None
     ) = None
+    again: Annotated[
+        bool, Meta(description="Make the environment anew even where an install would bring nothing new.")
+    ] = False
 
 
 class InstallStarted(Struct, frozen=True, kw_only=True):
     """An install that runs, or is done already."""
 
     job_id: str
-    status: Literal["installing", "done", "failed", "cancelled"]
+    status: JobStatus
 
 
 class InstallJob(Struct, frozen=True, kw_only=True):
@@ -30,10 +34,18 @@ class InstallJob(Struct, frozen=True, kw_only=True):
 
     job_id: str
     provider: str
-    status: Literal["installing", "done", "failed", "cancelled"]
+    version: str
+    """What is installed, not what was."""
+    status: JobStatus
     step: str
+    """What it is at, or was at when it failed."""
     output: str
+    """The last 20,000 characters of what its commands said, without paths and secrets."""
     error: str | None = None
+    started_at: float
+    """Unix seconds."""
+    ended_at: float | None = None
+    """Unix seconds."""
 
 
 class ProviderObject(Struct, frozen=True, kw_only=True):
@@ -46,6 +58,8 @@ class ProviderObject(Struct, frozen=True, kw_only=True):
     state: Literal["installed", "installing", "available"]
     where: Literal["server", "own"] | None = None
     """The server's environment, or one of its own."""
+    removable: bool = False
+    """It was installed by this server, which can remove it."""
     version: str | None = None
     licence: str = ""
     weights_licence: str = ""
@@ -53,7 +67,11 @@ class ProviderObject(Struct, frozen=True, kw_only=True):
     """Python versions it can live under."""
     size_mb: int | None = None
     update: str | None = None
-    """Version that an install would bring, if another."""
+    """Version that an install would bring, where that makes another environment: other code, or other pins."""
+    job_id: str | None = None
+    """The install that runs."""
+    problem: str | None = None
+    """What keeps an install from succeeding, as far as can be seen at a glance."""
 
 
 class ProviderList(Struct, frozen=True, kw_only=True):
