@@ -5,6 +5,7 @@ Every environment is installed from ``requirements.lock`` with our own distribut
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -146,3 +147,29 @@ def lock(session: nox.Session) -> None:
         *("--constraint", "requirements.lock", "--no-header", "--no-annotate", "--quiet", *skip),
         *("--output-file", SERVER_REQUIREMENTS),
     )
+
+
+@nox.session
+def catalogue(session: nox.Session) -> None:
+    """Pin, with hashes, what each provider of the catalogue needs; names after ``--`` choose some of them.
+
+    The versions are those of the locks; what the locks do not name keeps the version it has until its file is deleted.
+    """
+    session.install("uv>=0.9")
+    folder = ROOT / "api" / "open_speech_api" / "installs"
+    wanted = Path(session.create_tmp()) / "requirements.in"
+    locks = [argument for lock in ("requirements.lock", "requirements-engines.lock") for argument in ("-c", lock)]
+    for entry in json.loads((folder / "catalogue.json").read_text()):
+        if session.posargs and entry["name"] not in session.posargs:
+            continue
+        plugin = ROOT / "plugins" / entry["distribution"].removeprefix("open-speech-")
+        extra = f"[{entry['extra']}]" if entry.get("extra") else ""
+        wanted.write_text(f"{ROOT / 'core'}\n{plugin}{extra}\n")
+        ours = [
+            argument for name in ("open-speech-core", entry["distribution"]) for argument in ("--no-emit-package", name)
+        ]
+        session.run(
+            *("uv", "pip", "compile", str(wanted), "--universal", "--python-version", "3.11", "--generate-hashes"),
+            *("--no-build", "--custom-compile-command", "nox -s catalogue", "--no-annotate", "--quiet", *ours, *locks),
+            *("--output-file", str(folder / entry["requirements"])),
+        )

@@ -13,6 +13,7 @@ from .doctor import doctor
 from .models import models
 from .plugin import plugin
 from .plugins import plugins
+from .providers import providers
 from .serve import serve
 from .speak import speak
 from .transcribe import transcribe
@@ -46,7 +47,7 @@ def commands() -> None:
     """Speech to text and text to speech on your own machine, with OpenAI's API."""
 
 
-for command in (serve, transcribe, speak, models, bundle, plugin, plugins, doctor):
+for command in (serve, transcribe, speak, models, providers, bundle, plugin, plugins, doctor):
     commands.add_command(command)
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from open_speech_core.plugins import PluginRecord
 
 
 @click.command(short_help="List plugins and what is wrong with them.")
@@ -19,7 +24,13 @@ def plugins(as_json: bool) -> None:
     if not registry.plugins:
         click.echo("No plugin is installed. Engines come as packages, such as open-speech-whisper.")
         return
-    rows = [(each.name, each.distribution, each.version, each.error or "ok") for each in registry.plugins]
+    rows = [(each.name, each.distribution, each.version, _state(each)) for each in registry.plugins]
     print_table(("PLUGIN", "PACKAGE", "VERSION", "STATE"), rows)
     for conflict in registry.conflicts:
         click.echo(conflict, err=True)
+
+
+def _state(record: PluginRecord) -> str:
+    if record.error is not None:
+        return record.error
+    return "ok" if record.interpreter is None else "ok, in an environment of its own"
