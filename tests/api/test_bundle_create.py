@@ -261,7 +261,8 @@ def test_a_wheel_with_another_digest_is_not_taken(tmp_path: Path, things: Things
 def test_a_missing_wheel_of_ours_and_a_folder_in_use_are_told(tmp_path: Path, things: Things) -> None:
     environ = {**things.environ(), "OS_WHEELHOUSE": str(tmp_path)}
     done = run(tmp_path, "bundle", "create", "made", "--provider", "teller", environ=environ)
-    assert (done.returncode, say(done)) == (1, "Error: the wheel of open-speech-core is not in OS_WHEELHOUSE\n")
+    assert done.returncode == 1
+    assert "Error: the wheel of open-speech-core is not in the folder that OS_WHEELHOUSE names" in say(done)
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "thesis.txt").write_text("mine")
     done = run(tmp_path, "bundle", "create", "used", "--provider", "teller", environ=things.environ())

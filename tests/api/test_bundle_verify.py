@@ -107,7 +107,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "a model's way out": (set_value("models", 0, "paths", to=["../../x"]), "names '../../x', which is no plain"),
     "a model's whole home": (set_value("models", 0, "paths", to=["."]), "names '.', which is no plain path inside"),
     "a model of nobody": (set_value("models", 0, "provider", to="nobody"), "has a model of 'nobody'"),
-    "a provider's way out": (set_value("providers", 0, "name", to="../x"), "names a provider '../x'"),
+    "a provider's way out": (set_value("providers", 0, "name", to="../x"), "at `$.providers[0].name`"),
     "other requirements": (set_value("providers", 0, "requirements", to="/etc/passwd"), "lacks the requirements of"),
     "an option for pip": (add_option, "teller.txt holds '--index-url http://127.0.0.1:1', which is no pinned"),
     "a newer format": (set_value("format", to=2), "the bundle has format 2; this version of open-speech reads 1"),

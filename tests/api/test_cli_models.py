@@ -114,9 +114,9 @@ def test_the_list_shows_states(tmp_path: Path, server: Running) -> None:
 
 @pytest.mark.parametrize("verb", ["load", "watch", "unload", "delete", "download"])
 def test_an_unknown_model_and_a_wrong_key_are_told(tmp_path: Path, server: Running, verb: str) -> None:
-    done = run(tmp_path, "models", verb, "no/such", *at(server))
+    done = run(tmp_path, "models", verb, "nosuch", *at(server))
     assert done.returncode == 1
-    assert "'no/such' does not exist" in say(done)
+    assert "'nosuch' does not exist" in say(done)
     done = run(tmp_path, "models", verb, "slow", "--url", server.url, "--api-key", "wrong")
     assert done.returncode == 1
     assert "--api-key" in say(done)

@@ -28,7 +28,6 @@ FileKind = Literal["wheel", "weights", "requirements", "licences", "sums"]
 FOLDERS: dict[FileKind, str] = {"wheel": "wheels/", "weights": "weights/", "requirements": "requirements/"}
 """Where files of a kind lie; the others lie at the top."""
 
-_NAME = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
 _PART = re.compile(r"[^/\\\0\r\n]{1,255}")
 
 
@@ -154,7 +153,7 @@ def _problems(manifest: Manifest) -> list[str]:
     )
     found += [f"has {file.path!r} in the wrong place" for file in manifest.files if not _is_placed(file)]
     names = [entry.name for entry in manifest.providers]
-    found += [f"names a provider {name!r}" for name in names if not _NAME.fullmatch(name) or names.count(name) > 1]
+    found += [f"names a provider {name!r} twice" for name in set(names) if names.count(name) > 1]
     requirements = {file.path for file in manifest.of_kind("requirements")}
     found += [
         f"lacks the requirements of {entry.name}"
