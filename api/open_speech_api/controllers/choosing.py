@@ -74,7 +74,8 @@ def provider_missing(entry: Entry, id: str) -> ProviderMissing:
     shown = id if len(id) <= 100 else f"{id[:100]}..."
     return ProviderMissing(
         f"model {shown!r} needs the provider {entry.name!r}, which is not installed; "
-        f'install it with: POST /api/providers/install {{"provider": "{entry.name}"}}',
+        f"run: open-speech providers install {entry.name}, or "
+        f'POST /api/providers/install {{"provider": "{entry.name}"}}',
         param="model",
     )
 
