@@ -446,7 +446,8 @@ class Fleet:
             under = [replica for replica in self.replicas if replica.interpreter == old]
             leaving = [replica for replica in self._retiring if replica.interpreter == old]
             if under:
-                self.replicas = [replica for replica in self.replicas if replica.interpreter != old]
+                for replica in under:
+                    self._withdraw(replica)
                 # Who waits for one of them need not.
                 self._dispatch()
                 await asyncio.gather(*(self._retire(replica) for replica in under))
@@ -461,12 +462,7 @@ class Fleet:
 
     async def _retire(self, replica: Replica) -> None:
         """Take a replica out of service, let its last lease end, then end its process."""
-        replica.worker.ending = True
-        self._retiring.add(replica)
-        if replica in self.replicas:
-            self.replicas.remove(replica)
-        if not self.replicas:
-            self.loaded_at = None
+        self._withdraw(replica)
         while replica.leases and replica.worker.alive:
             replica.returned.clear()
             await replica.returned.wait()
@@ -478,6 +474,15 @@ class Fleet:
                 await replica.worker.gone.wait()
         replica.worker.kill()
         await self._gone(replica)
+
+    def _withdraw(self, replica: Replica) -> None:
+        """Give a replica to nobody any more; it stays resident until it is gone."""
+        replica.worker.ending = True
+        self._retiring.add(replica)
+        if replica in self.replicas:
+            self.replicas.remove(replica)
+        if not self.replicas:
+            self.loaded_at = None
 
     async def _gone(self, replica: Replica) -> None:
         """Wait until a replica that was taken out of service is no more."""
