@@ -497,6 +497,9 @@ def test_ctrl_c_leaves_with_130_and_without_a_traceback(tmp_path: Path) -> None:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         connection, _ = silent.accept()
+        assert connection.recv(1 << 16)
+        # It waits for the answer now. Between two system calls Python itself may miss a signal until the next comes.
+        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         _, shown = process.communicate(timeout=10)
         connection.close()
