@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -314,6 +316,29 @@ def test_of_a_name_the_highest_number_with_a_description_is_in_force(shop: Shop,
     for each in folders.superseded():
         each.remove()
     assert {path.name for path in (tmp_path / "providers").iterdir()} == {"alpha-10", "handmade"}
+
+
+def test_a_folder_goes_though_a_dying_process_still_writes_there(shop: Shop, tmp_path: Path) -> None:
+    shop.stock("alpha")
+    entry = choose(read_catalogue(Path(shop.settings()["OS_PROVIDER_CATALOGUE"])), "alpha")
+    made = Folders(tmp_path / "providers").make(entry)
+    deep = made.path / "lib"
+    deep.mkdir()
+    for number in range(2000):
+        (deep / str(number)).touch()
+    until = time.monotonic() + 0.3
+
+    def write() -> None:
+        while time.monotonic() < until:
+            with contextlib.suppress(FileNotFoundError):
+                deep.mkdir(exist_ok=True)
+                (deep / f"late-{time.monotonic_ns()}").touch()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    made.remove()
+    writer.join()
+    assert not made.path.exists()
 
 
 def test_records_survive_and_one_that_ran_has_failed(tmp_path: Path) -> None:

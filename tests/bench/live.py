@@ -119,6 +119,8 @@ def _scene(stage: Stage) -> Scene:
         cutting=targets.cutting(),
         task="transcribe",
         language=None,
+        languages=(),
+        keywords=(),
         prompt=None,
         temperature=None,
         word_timestamps=False,

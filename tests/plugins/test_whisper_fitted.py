@@ -129,11 +129,15 @@ def test_a_result_that_fails_the_guard_is_decoded_again_in_full(pair: Pair, spee
     assert pair.fitted.decoded_again > before
 
 
-def test_thirty_seconds_are_seen_whole(pair: Pair, speech: Any) -> None:
-    long = np.concatenate([speech, speech, speech])[: 30 * 16_000]
-    assert [segment.text for segment in pair.said(pair.fitted, long)] == [
-        segment.text for segment in pair.said(pair.full, long)
-    ]
+@pytest.mark.parametrize(("seconds", "shown_s"), [(3, 11), (21, 29), (22, 30), (29, 30), (30, 30)])
+def test_the_encoder_sees_the_speech_and_a_margin(pair: Pair, seconds: int, shown_s: int) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.1, seconds * 16_000).astype(np.float32)
+    features = pair.fitted.feature_extractor(noise)[..., :-1]
+    padded = np.pad(features, ((0, 0), (0, 3000 - features.shape[-1])))
+    window = pair.fitted.encode(padded)
+    assert window.shown.shape[-1] == pytest.approx(shown_s * 100, abs=2)
+    assert window.cut is (shown_s < 30)
+    assert window.in_full().shown.shape[-1] == 3000
 
 
 # windows of several callers

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import shutil
+import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -20,9 +22,14 @@ from open_speech_core.remote import DESCRIPTION, write_whole
 
 from .catalogue import Entry, pins
 
+log = logging.getLogger(__name__)
+
 MARK = "made.json"
 FORMER = "former.json"
 """A description that is out of force; somebody may still work there."""
+REMOVE_S = 1.0
+"""A process that was just killed may have a file left to write."""
+REMOVE_AGAIN_S = 0.02
 
 
 class Mark(Struct, frozen=True, kw_only=True):
@@ -68,9 +75,22 @@ class Made(Struct, frozen=True, kw_only=True):
             (self.path / DESCRIPTION).replace(self.path / FORMER)
 
     def remove(self) -> None:
-        """Remove it. Blocks."""
+        """Remove it, the mark last: what is left of it is then found at the next start. Blocks."""
         self.retire()
-        shutil.rmtree(self.path, ignore_errors=True)
+        until = time.monotonic() + REMOVE_S
+        while True:
+            with contextlib.suppress(OSError):
+                if not self.path.exists():
+                    return
+                for child in self.path.iterdir():
+                    if child.name != MARK:
+                        shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
+                shutil.rmtree(self.path)
+                return
+            if time.monotonic() > until:
+                log.warning("%s could not be removed whole", self.path)
+                return
+            time.sleep(REMOVE_AGAIN_S)
 
 
 class Folders:
