@@ -28,6 +28,7 @@ from open_speech_core.types import (
     ModelSource,
     Samples,
     SynthesizeRequest,
+    Timing,
     TranscribeRequest,
 )
 from open_speech_piper.provider import PiperOptions, PiperRequestOptions, PiperSynthesizer
@@ -36,6 +37,7 @@ from plugins.bench import Bench, joined, starter_cases, wire
 
 pytest.importorskip("piper")
 from open_speech_piper.engine import CPU, CUDA, PIECE_PHONEMES, PiperEngine, choose_providers, split_phonemes
+from open_speech_piper.words import word_spans
 
 JOE = "en_US-joe-medium"
 TEXT = "The quick brown fox jumps over the lazy dog."
@@ -232,8 +234,15 @@ def engine(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     loaded.close()
 
 
-def speak(engine: PiperEngine, text: str, **fields: Any) -> list[Audio]:
+def spoken(engine: PiperEngine, text: str, **fields: Any) -> list[Audio | Timing]:
     return list(engine.synthesize(SynthesizeRequest(text=text, voice=JOE, **fields), Context()))
+
+
+def speak(engine: PiperEngine, text: str, **fields: Any) -> list[Audio]:
+    items = spoken(engine, text, **fields)
+    found = [item for item in items if isinstance(item, Audio)]
+    assert len(found) == len(items), "no times without alignments"
+    return found
 
 
 def sound(engine: PiperEngine, text: str, **fields: Any) -> Float32:
@@ -394,3 +403,104 @@ def test_cuda_that_is_not_there_is_a_clear_error(source: Source, tmp_path: Path)
     spec = LoadSpec(model=model_of(), path=source("synthesizer").path, device="cuda")
     with pytest.raises(LoadFailed, match="'cuda' was asked for"):
         make(tmp_path).load(spec)
+
+
+# word times
+
+
+def parted(text: str) -> list[str]:
+    """Give one phoneme a letter."""
+    return list(text)
+
+
+def test_words_are_what_spaces_part() -> None:
+    pieces = [parted("we came."), parted("it  went")]
+    assert word_spans([parted(word) for word in ("we", "came.", "it", "went")], pieces) == [
+        (0, 2), (3, 8), (8, 10), (12, 16),
+    ]  # fmt: skip
+
+
+def test_a_word_of_several_and_words_spoken_as_one_are_found() -> None:
+    """As "42" is, and "of the" in English."""
+    pieces = [parted("forty two əvðə best")]
+    words = [parted(word) for word in ("forty two", "ɒv", "ðə", "best")]
+    assert word_spans(words, pieces) == [(0, 9), (9, 12), (12, 15), (15, 19)]
+
+
+@given(
+    words=st.lists(st.text("abc", min_size=1, max_size=5), min_size=1, max_size=12),
+    pieces=st.lists(st.text("abc ", max_size=20), min_size=1, max_size=4),
+)
+def test_spans_are_in_order_and_within_the_text_whatever_the_phonemes(words: list[str], pieces: list[str]) -> None:
+    spans = word_spans([parted(word) for word in words], [parted(piece) for piece in pieces])
+    assert len(spans) == len(words)
+    bounds = [bound for span in spans for bound in span]
+    assert bounds == sorted(bounds)
+    assert 0 <= bounds[0] <= bounds[-1] <= sum(map(len, pieces))
+
+
+@pytest.fixture(scope="module")
+def aligned(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PiperEngine]:
+    """Joe, exported anew with the lengths of its phonemes: one more output of the same graph."""
+    home = tmp_path_factory.mktemp("aligned")
+    weights = Path(source("synthesizer").path)
+    name, value, graph = b"/Ceil_output_0", 12, 7
+
+    def field(number: int, content: bytes) -> bytes:
+        """Give a field of a protocol buffer; those of a message that comes twice are merged."""
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    added = field(graph, field(value, field(1, name)))
+    (home / f"{JOE}.onnx").write_bytes(weights.read_bytes() + added)
+    shutil.copy(f"{weights}.json", home / f"{JOE}.onnx.json")
+    loaded = make(home).load(LoadSpec(model=model_of()))
+    yield loaded  # type: ignore[misc]
+    loaded.close()
+
+
+SAYINGS = f"{TEXT} He took 42 of the best, and left at once."
+
+
+@pytest.mark.model
+def test_a_voice_with_alignments_says_when_each_word_is_heard(
+    aligned: PiperEngine, engine: PiperEngine, bench: Bench, source: Source
+) -> None:
+    import soxr
+
+    items = spoken(aligned, SAYINGS, options=STILL)
+    times = [item for item in items if isinstance(item, Timing)]
+    assert [time.word for time in times] == SAYINGS.split()
+    samples = np.concatenate([item.samples for item in items if isinstance(item, Audio)])
+    np.testing.assert_allclose(samples, sound(engine, SAYINGS, options=STILL), atol=1e-3)
+    bounds = [bound for time in times for bound in (time.start, time.end)]
+    assert bounds == sorted(bounds)
+    assert bounds[-1] <= len(samples) / 22_050
+    whisper = pytest.importorskip("open_speech_whisper.provider")
+    model = whisper.WhisperTranscriber(whisper.WhisperOptions(), Path()).resolve("Systran/faster-whisper-tiny.en")
+    bench.load(
+        "open_speech_whisper", "transcriber", "whisper",
+        LoadSpec(model=model, path=source("transcriber").path),
+    )  # fmt: skip
+    request = TranscribeRequest(audio=wire(soxr.resample(samples, 22_050, 16_000)), word_timestamps=True)
+    heard = [word for item in bench.call(request) for word in getattr(item, "words", ()) or ()]
+    by_word = {word.word.strip(" .,").lower(): word for word in heard}
+    found = [abs(time.end - by_word[key].end) for time in times if (key := time.word.strip(".,").lower()) in by_word]
+    assert len(found) >= 15
+    assert np.median(found) < 0.1
+
+
+@pytest.mark.model
+def test_times_come_beside_their_sentence(aligned: PiperEngine) -> None:
+    kinds = [type(item).__name__ for item in spoken(aligned, "Yes. It is.", options=STILL)]
+    assert kinds == ["Audio", "Timing", "Audio", "Timing", "Timing"]
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("text", ["", "...", " \n", "🙂", "Well, — 🙂 yes!", "a" * 2000, "no stop " * 100])
+def test_texts_of_any_form_have_words_in_order(aligned: PiperEngine, text: str) -> None:
+    items = spoken(aligned, text, options=STILL)
+    length_s = sum(len(item.samples) for item in items if isinstance(item, Audio)) / 22_050
+    starts = [item.start for item in items if isinstance(item, Timing)]
+    assert starts == sorted(starts)
+    assert all(item.end <= length_s for item in items if isinstance(item, Timing))
+    assert {item.word for item in items if isinstance(item, Timing)} <= set(text.split())

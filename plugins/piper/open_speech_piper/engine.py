@@ -13,9 +13,10 @@ from piper.config import PiperConfig
 
 from open_speech_core.errors import LoadFailed, VoiceNotFound
 from open_speech_core.providers import Context, SynthesizerEngine
-from open_speech_core.types import Audio, LoadSpec, SynthesizeRequest
+from open_speech_core.types import Audio, LoadSpec, SynthesizeRequest, Timing
 
 from .provider import PiperOptions, PiperRequestOptions
+from .words import WordTimes
 
 log = logging.getLogger(__name__)
 
@@ -94,12 +95,18 @@ class PiperEngine(SynthesizerEngine):
         self._options = options
         self.device = device
         self.compute_type = "float32"
+        self._aligned = len(voice.session.get_outputs()) > 1
+        """The voice was exported with the lengths of its phonemes."""
 
-    def synthesize(self, request: SynthesizeRequest, context: Context) -> Iterator[Audio]:
+    def synthesize(self, request: SynthesizeRequest, context: Context) -> Iterator[Audio | Timing]:
         settings = self._settings(request)
         # espeak-ng takes C strings.
-        for chunk in self._voice.synthesize(request.text.replace("\0", " "), settings):
+        text = request.text.replace("\0", " ")
+        times = WordTimes(self._voice, text) if self._aligned else None
+        for chunk in self._voice.synthesize(text, settings, include_alignments=self._aligned):
             yield Audio(samples=chunk.audio_float_array.reshape(-1), rate=chunk.sample_rate)
+            if times is not None:
+                yield from times.of(chunk)
             context.check()
 
     def warm_up(self) -> None:
