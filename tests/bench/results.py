@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -102,8 +102,15 @@ def load(paths: Sequence[Path]) -> Report:
             reports[-1].machine, busy_percent=max(report.machine.busy_percent for report in reports)
         ),
         results=tuple(merged.values()),
-        failures=tuple(failure for report in reports for failure in report.failures),
+        failures=tuple(_left(reports)),
     )
+
+
+def _left(reports: Sequence[Report]) -> Iterator[str]:
+    """Give the failures of parts that no later file has measured."""
+    for at, report in enumerate(reports):
+        measured = {result.name.partition("/")[0] for later in reports[at + 1 :] for result in later.results}
+        yield from (failure for failure in report.failures if failure.partition(":")[0] not in measured)
 
 
 def number(value: float, unit: str) -> str:

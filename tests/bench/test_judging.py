@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from . import estimates
 from .client import parse_timing
@@ -51,6 +52,13 @@ def test_a_report_survives_and_later_files_win(tmp_path: Path) -> None:
     merged = load([save(first, tmp_path), save(second, tmp_path)])
     assert [result.value for result in merged.results] == [2.0]
     assert merged.started == second.started
+
+
+def test_a_failure_stands_until_a_later_file_has_measured_its_part(tmp_path: Path) -> None:
+    failed = structs.replace(report("2026-01-01T00:00:00Z", 1.0), failures=("overhead: no", "live: no"))
+    later = report("2026-01-02T00:00:00Z", 2.0)
+    assert load([save(failed, tmp_path), save(later, tmp_path)]).failures == ("live: no",)
+    assert load([save(later, tmp_path), save(failed, tmp_path)]).failures == ("overhead: no", "live: no")
 
 
 def test_only_what_is_between_the_markers_is_written(tmp_path: Path) -> None:
