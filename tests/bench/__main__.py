@@ -17,6 +17,7 @@ from types import MappingProxyType
 from msgspec import structs
 
 from . import (
+    engines,
     health,
     leaving,
     live,
@@ -50,6 +51,7 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
         "live": live.measure,
         "leaving": leaving.measure,
         "long_audio": long_audio.measure,
+        "engines": engines.measure,
     }
 )
 SOAK_MINUTES = 30.0
