@@ -12,8 +12,11 @@ from litestar.params import Body, FromPath
 from open_speech_api.failures import too_deep
 from open_speech_api.installs import Entry, Job
 from open_speech_api.installs.environment import redact
+from open_speech_api.runtime import effects
 from open_speech_api.services import Services
 from open_speech_api.wire.providers import (
+    EffectList,
+    EffectObject,
     InstallJob,
     InstallRequest,
     InstallStarted,
@@ -24,8 +27,10 @@ from open_speech_api.wire.providers import (
     ProviderRemoved,
 )
 from open_speech_core.errors import FeatureDisabled, JobNotFound
+from open_speech_core.options import schema_of
 from open_speech_core.plugins import PluginRecord
 from open_speech_core.providers import AnyProvider
+from open_speech_core.registry import Resolved
 
 Wish = Annotated[InstallRequest, Body()]
 
@@ -39,6 +44,12 @@ class ProvidersController(Controller):
         """List what discovery found here and in other environments."""
         registry = services.registry
         return PluginList(plugins=tuple(map(_plugin, registry.plugins)), conflicts=registry.conflicts)
+
+    @get("/effects", summary="List effects")
+    async def effects(self, services: NamedDependency[Services]) -> EffectList:
+        """List what ``effects`` of ``POST /v1/audio/speech`` may name, each with the JSON Schema of its fields."""
+        found = () if not services.settings.server.effects_enabled else effects.installed(services.registry)
+        return EffectList(effects=tuple(map(_effect, found)))
 
     @get("/providers", summary="List providers, installed or not")
     async def providers(self, services: NamedDependency[Services]) -> ProviderList:
@@ -166,3 +177,13 @@ def _problem(entry: Entry, services: Services) -> str | None:
     except FeatureDisabled as error:
         return error.message
     return services.installs.lacking(entry)
+
+
+def _effect(found: Resolved) -> EffectObject:
+    return EffectObject(
+        type=found.id,
+        title=found.model.title,
+        description=found.model.description,
+        streams=found.provider.capabilities.streaming,
+        schema=schema_of(found.provider.RequestOptions),
+    )

@@ -39,7 +39,6 @@ UNSUPPORTED = (
     "clone_transcript",
     "voice_library_ref",
     "profile_id",
-    "effects",
     "seed",
 )
 """Known fields that nothing installed here can honour yet; named in ``X-Ignored-Fields``."""
@@ -83,6 +82,9 @@ def _plan(services: Services, fields: SpeechFields, sent: Mapping[str, Any], *, 
     instructions = fields.instructions if resolved.provider.capabilities.instructions else None
     if fields.instructions and not instructions:
         ignored += ("instructions",)
+    takes_effects = services.settings.server.effects_enabled
+    if fields.effects and not takes_effects:
+        ignored += ("effects",)
     return SpeechPlan(
         resolved=resolved,
         target=services.targets.engine(resolved),
@@ -95,6 +97,7 @@ def _plan(services: Services, fields: SpeechFields, sent: Mapping[str, Any], *, 
         rate=fields.sample_rate or SPEECH_RATE,
         streamed=streamed,
         options=options,
+        effects=services.targets.effects(fields.effects or () if takes_effects else ()),
         ignored=(*ignored, *(name for name in UNSUPPORTED if getattr(fields, name) is not None)),
     )
 

@@ -53,7 +53,8 @@ class Decoding:
         self._taken_s = 0.0
         self._rate = request.rate
         self._rates = RateChanger(request.rate)
-        self._processing = stack.enter_context(closing(Processing(engines, request.processors, request.rate)))
+        processing = Processing(engines, request.processors, request.rate, request.processor_options)
+        self._processing = stack.enter_context(closing(processing))
         self._target = stack.enter_context(closing(SampleFile(request.target, int(stated_s * request.rate))))
         self._detection = None
         self._loudness = None

@@ -44,7 +44,7 @@ class EncodeSession:
         data = b""
         if self._processing is None or rate != self._rate:
             data = self._encoder.feed(self._end_processing())
-            self._processing = Processing(self._engines, self._config.processors, rate)
+            self._processing = Processing(self._engines, self._config.processors, rate, self._config.processor_options)
             self._rate = rate
         processed = self._processing.feed(samples, _go_on)
         return _chunks(data + self._encoder.feed(self._rates.feed(processed, rate)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -31,11 +31,11 @@ class SharedEngine:
         self.engine.warm_up()
         self.places = threading.BoundedSemaphore(max(1, self.engine.max_concurrency))
 
-    def open(self, rate: int) -> DetectorSession | ProcessorSession:
-        """Start a stream with the provider's own defaults. Raises ``FeatureNotSupported``."""
+    def open(self, rate: int, options: Any = None) -> DetectorSession | ProcessorSession:
+        """Start a stream, without ``options`` with the provider's own defaults. Raises ``FeatureNotSupported``."""
         if not isinstance(self.engine, DetectorEngine | ProcessorEngine):
             raise FeatureNotSupported(f"{self._spec.load.model.id!r} cannot be used on a stream")
-        return self.engine.open(self._made.with_options(SessionConfig(rate=rate)))
+        return self.engine.open(self._made.with_options(SessionConfig(rate=rate, options=options)))
 
 
 class Engines:
@@ -86,12 +86,13 @@ class Detection:
 class Processing:
     """One stream through processors, one after another; without any, samples pass untouched."""
 
-    def __init__(self, engines: Engines, specs: Sequence[EngineSpec], rate: int) -> None:
+    def __init__(self, engines: Engines, specs: Sequence[EngineSpec], rate: int, options: Sequence[Any] = ()) -> None:
+        """Open a session of each; ``options`` has those of each, or is empty."""
         self._rate = rate
         self._steps: list[tuple[SharedEngine, ProcessorSession]] = []
-        for spec in specs:
+        for spec, own in zip(specs, options or [None] * len(specs), strict=True):
             shared = engines.get(spec)
-            self._steps.append((shared, cast("ProcessorSession", shared.open(rate))))
+            self._steps.append((shared, cast("ProcessorSession", shared.open(rate, own))))
 
     def feed(self, samples: Float32, check: Check) -> Float32:
         """Take any number of samples, give what is ready; ``check`` is called at every second of it."""

@@ -10,8 +10,9 @@ from msgspec import Struct
 from open_speech_core.errors import FeatureNotSupported, InvalidRequest
 from open_speech_core.options import decode_request_options, ignored_fields
 from open_speech_core.registry import Registry, Resolved
-from open_speech_core.types import EngineSpec, Task
+from open_speech_core.types import EncodeConfig, EngineSpec, Task
 
+from .effects import Effects
 from .fleet import Target
 from .text import pieces
 
@@ -24,6 +25,8 @@ class Cutting(Struct, frozen=True, kw_only=True):
     """How a recording is cut into spans."""
 
     detector: EngineSpec | None
+    before: Effects = Effects()
+    """What is done to the samples before anything hears them."""
     threshold: float
     min_speech_ms: int
     min_silence_ms: int
@@ -66,7 +69,19 @@ class SpeechPlan(Struct, frozen=True, kw_only=True):
     rate: int
     streamed: bool
     options: Any
+    effects: Effects
     ignored: tuple[str, ...]
+
+    @property
+    def encoding(self) -> EncodeConfig:
+        """Say how the answer is made of samples."""
+        return EncodeConfig(
+            format=self.format,
+            rate=self.rate,
+            streamed=self.streamed,
+            processors=self.effects.specs,
+            processor_options=self.effects.options,
+        )
 
 
 class Asked(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import functools
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from open_speech_core.types import Chunk, EncodeConfig, Samples, SynthesizeRequest
+from open_speech_core.types import Chunk, Samples, SynthesizeRequest
 
 from .abreast import Abreast
 from .ahead import Ahead
@@ -46,7 +46,7 @@ class Speech:
         ):
             # The engine does not wait for the encoder.
             async with aclosing(Ahead(self._samples(ticket), READ_AHEAD_ITEMS)) as made, media.lease() as encoder:
-                session = await encoder.open(EncodeConfig(format=plan.format, rate=plan.rate, streamed=plan.streamed))
+                session = await encoder.open(plan.encoding)
                 try:
                     async for samples in made:
                         self.audio_s += len(samples.data) / BYTES_PER_SAMPLE / samples.rate

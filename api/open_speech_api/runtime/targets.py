@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from msgspec import Raw
 
 from open_speech_api.settings import Settings
 from open_speech_core.errors import ModelNotFound, WeightsMissing
@@ -13,7 +15,9 @@ from open_speech_core.registry import Registry, Resolved
 from open_speech_core.remote import RemoteProvider
 from open_speech_core.types import Artifacts, EngineSpec, Kind, LoadSpec, Model
 
+from . import effects
 from .cores import usable_cores
+from .effects import Effects
 from .fleet import Target
 from .plan import Cutting
 
@@ -112,11 +116,36 @@ class Targets:
                 detector = None
         return Cutting(
             detector=detector,
+            before=self._before_hearing(),
             threshold=vad.threshold,
             min_speech_ms=vad.min_speech_ms,
             min_silence_ms=800 if vad.silence_ms is None else vad.silence_ms,
             max_audio_s=self._settings.server.max_audio_s,
         )
+
+    def effects(self, wanted: Sequence[Raw]) -> Effects:
+        """Choose what is done to speech after an engine made it: what settings ask for, then what the request does.
+
+        Raises ``InvalidRequest`` and ``FeatureNotSupported``, naming the field.
+        """
+        tts = self._settings.tts
+        chosen = self._if_here("trim", tts.trim_silence) + self._if_here("peak", tts.normalize_output)
+        for found, options in effects.read(self._registry, wanted):
+            chosen += Effects(specs=(self.spec(found),), options=(options,))
+        return chosen
+
+    def _before_hearing(self) -> Effects:
+        """Raise ``FeatureNotSupported`` where noise reduction is on and not installed."""
+        stt = self._settings.stt
+        chosen = Effects()
+        if stt.noise_reduce:
+            found = effects.needed(self._registry, "denoise", "STT_NOISE_REDUCE")
+            chosen += effects.one(found, self.spec(found))
+        return chosen + self._if_here("level", stt.normalize)
+
+    def _if_here(self, type: str, wanted: bool) -> Effects:
+        found = effects.find(self._registry, type) if wanted else None
+        return Effects() if found is None else effects.one(found, self.spec(found))
 
     def _device(self, kind: Kind) -> tuple[str, str]:
         """Give device and compute type; detectors and processors are too small to move."""
@@ -135,7 +164,8 @@ class Targets:
         model = Model(id=id, kind="processor", rate=0)
         environment = {
             name: value
-            for _, provider in self._registry.of_kind("detector")
+            for kind in ("detector", "processor")
+            for _, provider in self._registry.of_kind(kind)
             for name, value in environment_allowed(provider.info, provider.Options, self._environ).items()
         }
         return Target(

@@ -116,6 +116,8 @@ class Transcription:
             rate=model.rate,
             span_s=model.span_s,
             detector=plan.cutting.detector,
+            processors=plan.cutting.before.specs,
+            processor_options=plan.cutting.before.options,
             threshold=plan.cutting.threshold,
             min_speech_ms=plan.cutting.min_speech_ms,
             min_silence_ms=plan.cutting.min_silence_ms,

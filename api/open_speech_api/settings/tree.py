@@ -53,6 +53,9 @@ class ServerSettings(Section, frozen=True, kw_only=True):
             description="Take the caller's address from the last entry of `X-Forwarded-For`; callers take turns by it."
         ),
     ] = False
+    effects_enabled: Annotated[bool, Meta(description="Take `effects` of a speech request; else they are ignored.")] = (
+        True
+    )
     max_upload_mb: Annotated[int, Meta(ge=1, description="Largest upload, in MB; above it: 413.")] = 100
     ssl_enabled: (
         Annotated[
@@ -197,6 +200,13 @@ class SttSettings(Section, frozen=True, kw_only=True):
 
     prefix: ClassVar[str] = "STT_"
 
+    noise_reduce: Annotated[
+        bool, Meta(description="Take noise out of recordings before they are recognised; needs the plugin `denoise`.")
+    ] = False
+    normalize: Annotated[
+        bool, Meta(description="Bring recordings to -18 dBFS before; done by the plugin `loudness`, if there.")
+    ] = True
+
     model: (
         Annotated[str, Meta(description="Model when a request names none. Unset: `open-speech doctor` says.")] | None
     ) = None
@@ -241,6 +251,13 @@ class TtsSettings(Section, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    trim_silence: Annotated[
+        bool,
+        Meta(description="Cut silence at both ends of speech, but for 40 ms; the plugin `effects` does it, if there."),
+    ] = True
+    normalize_output: Annotated[
+        bool, Meta(description="Bring the peaks of speech to 0.95; done by the plugin `loudness`, if there.")
+    ] = True
     max_input_length: Annotated[int, Meta(ge=1, description="Longest text of one request, in characters.")] = 4096
     preload_models: Annotated[tuple[str, ...], Meta(description="Models loaded at start.")] = ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -76,6 +76,22 @@ class ProviderObject(Struct, frozen=True, kw_only=True):
 
 class ProviderList(Struct, frozen=True, kw_only=True):
     providers: tuple[ProviderObject, ...]
+
+
+class EffectObject(Struct, frozen=True, kw_only=True):
+    """What can be done to speech after it was made."""
+
+    type: str
+    title: str
+    description: str
+    streams: bool
+    """It is heard while the speech is still being made."""
+    schema: dict[str, Any]
+    """JSON Schema of its fields beside ``type``."""
+
+
+class EffectList(Struct, frozen=True, kw_only=True):
+    effects: tuple[EffectObject, ...]
 
 
 class ProviderRemoved(Struct, frozen=True, kw_only=True):
