@@ -37,7 +37,11 @@ JSON_ANSWERS: Mapping[str, tuple[type[Struct], ...]] = MappingProxyType(
 )
 EVENTS: Mapping[str, tuple[type[Struct], ...]] = MappingProxyType(
     {
-        "/v1/audio/transcriptions": (transcript_events.TextDelta, transcript_events.TextDone),
+        "/v1/audio/transcriptions": (
+            transcript_events.TextDelta,
+            transcript.DiarizedSegment,
+            transcript_events.TextDone,
+        ),
         "/v1/audio/speech": (AudioDelta, AudioDone),
     }
 )

@@ -24,7 +24,7 @@ FALSE = frozenset({"false", "0", "no", "off"})
 RESERVED_FIELDS = frozenset({
     "file", "model", "language", "languages", "keywords", "prompt", "response_format", "temperature",
     "include", "timestamp_granularities", "stream", "chunking_strategy", "known_speaker_names",
-    "known_speaker_references", "diarize", "vad_filter",
+    "known_speaker_references", "diarize", "speakers", "vad_filter",
     "input", "voice", "instructions", "speed", "stream_format", "input_type", "voice_design",
     "reference_audio", "clone_transcript", "transcript", "effects", "cache", "voice_library_ref", "profile_id",
     "sample_rate", "seed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -105,6 +106,27 @@ def test_logprobs_and_chunking(client: Any) -> None:
     assert [entry.token for entry in answer.logprobs] == [" one", " two", " three"]
     answer = client.audio.transcriptions.create(model="gpt-4o-transcribe", file=wav_file(), chunking_strategy="auto")
     assert answer.text == "one two three"
+
+
+def test_who_said_what(client: Any) -> None:
+    reference = f"data:audio/wav;base64,{base64.b64encode(tone(2.0)).decode()}"
+    asked: dict[str, Any] = {
+        "model": "gpt-4o-transcribe-diarize",
+        "response_format": "diarized_json",
+        "chunking_strategy": "auto",
+        "extra_body": {"known_speaker_names": ["agent"], "known_speaker_references": [reference]},
+    }
+    answer = client.audio.transcriptions.create(file=wav_file(), **asked)
+    assert type(answer).__name__ == "TranscriptionDiarized"
+    assert [(segment.speaker, segment.text) for segment in answer.segments] == [
+        ("agent", "one"),
+        ("agent", "two"),
+        ("A", "three"),
+    ]
+    found = list(client.audio.transcriptions.create(file=wav_file(), stream=True, **asked))
+    segments = [event for event in found if event.type == "transcript.text.segment"]
+    assert [event.speaker for event in segments] == ["agent", "agent", "A"]
+    assert found[-1].text == "one two three"
 
 
 def test_a_stream(client: Any) -> None:
@@ -235,14 +257,6 @@ def test_a_model_is_deleted(start_server: StartServer) -> None:
             "BadRequestError",
             "invalid_request",
             "temperature",
-        ),
-        (
-            lambda c: c.audio.transcriptions.create(
-                model="whisper-1", file=wav_file(), response_format="diarized_json"
-            ),
-            "BadRequestError",
-            "feature_not_supported",
-            "response_format",
         ),
         (
             lambda c: c.audio.translations.create(model="echo-slow", file=wav_file()),

@@ -203,7 +203,7 @@ def test_forms_are_described(document: Any) -> None:
         "stream", "chunking_strategy", "known_speaker_names", "known_speaker_references",
     } <= set(form["properties"])  # fmt: skip
     assert set(form["properties"]["response_format"]["enum"]) == {
-        "json", "text", "srt", "verbose_json", "vtt", "diarized_json",
+        "json", "text", "srt", "verbose_json", "vtt", "diarized_json", "rttm",
     }  # fmt: skip
     echo = form["properties"]["echo_text"]
     assert echo["x-providers"] == ["echo"], "a provider's own fields are there too"

@@ -77,6 +77,8 @@ SAMPLES = {
     "STT_COMPUTE_TYPE": ("int8", "int8"),
     "STT_MODEL_DIR": ("/m", "/m"),
     "STT_PRELOAD_MODELS": ("a,b", ("a", "b")),
+    "STT_DIARIZE_ENABLED": ("no", False),
+    "STT_DIARIZE_MODEL": ("d", "d"),
     "TTS_ENABLED": ("no", False),
     "TTS_MODEL": ("kokoro", "kokoro"),
     "TTS_VOICE": ("af_heart", "af_heart"),

@@ -276,19 +276,6 @@ def test_a_strategys_padding_and_silence_are_heeded(echo_server: Running) -> Non
     assert starts(prefix_padding_ms="1500") == [pytest.approx(3.5, abs=hop_s)]
 
 
-@pytest.mark.parametrize(
-    ("fields", "param"), [({"diarize": "true"}, "diarize"), ({"response_format": "diarized_json"}, "response_format")]
-)
-def test_speakers_need_a_diarizer(echo_server: Running, fields: dict[str, str], param: str) -> None:
-    message = refused(transcribe(echo_server, **fields), 400, "feature_not_supported", param)
-    assert "diarizer" in message
-
-
-def test_diarize_may_stand_in_the_query(echo_server: Running) -> None:
-    response = transcribe(echo_server, path=f"{TRANSCRIPTIONS}?diarize=true")
-    refused(response, 400, "feature_not_supported", "diarize")
-
-
 def test_translation_needs_a_model_that_can(echo_server: Running) -> None:
     message = refused(
         transcribe(echo_server, path=TRANSLATIONS, model="echo-slow"), 400, "feature_not_supported", "model"

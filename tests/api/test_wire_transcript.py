@@ -202,6 +202,7 @@ def test_content_types_are_the_contracts() -> None:
         "text": "text/plain; charset=utf-8",
         "srt": "text/plain; charset=utf-8",
         "vtt": "text/vtt; charset=utf-8",
+        "rttm": "text/plain; charset=utf-8",
     }
 
 

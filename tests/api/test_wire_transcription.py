@@ -83,7 +83,7 @@ def test_diarize_comes_by_query_or_form(
 @pytest.mark.parametrize(
     ("pair", "hint"),
     [
-        (("response_format", "mp3"), "one of diarized_json, json, srt, text, verbose_json, vtt"),
+        (("response_format", "mp3"), "one of diarized_json, json, rttm, srt, text, verbose_json, vtt"),
         (("temperature", "1.5"), "<= 1.0"),
         (("temperature", "-0.1"), ">= 0.0"),
         (("temperature", "nan"), "Expected number"),

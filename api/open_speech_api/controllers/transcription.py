@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import ExitStack, aclosing
 from typing import Any
 
@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from litestar.response import Stream
 from msgspec import Struct, structs
 
+from open_speech_api.runtime.diarization import Diarization, SpeakersPlan
 from open_speech_api.runtime.plan import (
     Asked,
     Cutting,
@@ -18,15 +19,23 @@ from open_speech_api.runtime.plan import (
     check_transcription,
     request_options,
 )
+from open_speech_api.runtime.speakers import told_apart
 from open_speech_api.runtime.transcription import Transcription, Upload
 from open_speech_api.services import Services
 from open_speech_api.wire import events
 from open_speech_api.wire.fields import fitted
-from open_speech_api.wire.joining import Deltas
+from open_speech_api.wire.joining import Deltas, join
 from open_speech_api.wire.json_audio import read_json_audio
 from open_speech_api.wire.multipart import Form, check_content_length, read_form
-from open_speech_api.wire.transcript import CONTENT_TYPES, Transcript, all_logprobs, heard_languages, render
-from open_speech_api.wire.transcript_events import count_tokens, delta_event, done_event
+from open_speech_api.wire.transcript import (
+    CONTENT_TYPES,
+    Transcript,
+    all_logprobs,
+    heard_languages,
+    render,
+    speaker_names,
+)
+from open_speech_api.wire.transcript_events import count_tokens, delta_event, done_event, segment_event
 from open_speech_api.wire.transcription import (
     ResponseFormat,
     ServerVad,
@@ -41,6 +50,7 @@ from open_speech_core.types import Segment, Task
 from . import answers
 from .body import Body
 from .choosing import of_kind
+from .speakers import plan_speakers
 from .waiting import AnyRequest, primed, while_connected
 
 BYTES_PER_MB = 1_000_000
@@ -52,10 +62,17 @@ class _Job(Struct, frozen=True, kw_only=True):
     plan: TranscriptionPlan
     form: Form
     fields: TranscriptionFields
+    task: Task
+    speakers: SpeakersPlan | None
+    """None where it cannot be seen in the answer who speaks."""
 
     @property
     def format(self) -> ResponseFormat:
-        return self.fields.response_format or "json"
+        return self.fields.format
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        return self.fields.known_speaker_names or ()
 
     @property
     def languages(self) -> bool:
@@ -87,30 +104,34 @@ async def _serve(request: AnyRequest, services: Services, task: Task) -> Respons
     with ExitStack() as stack:
         form = await _read(request, services, stack)
         job = _plan(services, form, task, dict(request.query_params))
-        run = Transcription(
-            job.plan,
-            Upload(path=form.path, folder=form.path.parent),
-            pool=services.pool,
-            media=services.targets.decode,
-            caller=request.scope["state"]["caller"],
-        )
         note = request.scope["state"]
         note["model"] = job.plan.resolved.id
+        run = _run(services, job, note["caller"])
         if not job.fields.stream:
-            transcript = await while_connected(request, _whole(run, task))
-            note["audio_s"] = run.duration_s
+            transcript = await while_connected(request, _whole(run, job))
+            note["audio_s"] = transcript.duration_s
             body = render(
                 transcript,
                 job.format,
                 granularities=job.fields.timestamp_granularities or ("segment",),
                 logprobs=job.logprobs,
                 languages=job.languages,
+                known_speakers=job.known,
             )
             headers = answers.headers(CONTENT_TYPES[job.format], run.spent, job.plan.ignored)
             return Response(body, headers=headers)
         stream = await primed(request, _events(run, job, stack.pop_all()))
         headers = answers.headers(events.CONTENT_TYPE, run.spent, job.plan.ignored) | {"cache-control": "no-cache"}
         return Stream(stream, headers=headers)
+
+
+def _run(services: Services, job: _Job, caller: str) -> Transcription:
+    upload = Upload(path=job.form.path, folder=job.form.path.parent)
+    pool, media = services.pool, services.targets.decode
+    diarization = None
+    if job.speakers is not None:
+        diarization = Diarization(job.speakers, upload.path, upload.folder, pool=pool, media=media, caller=caller)
+    return Transcription(job.plan, upload, pool=pool, media=media, caller=caller, diarization=diarization)
 
 
 async def _read(request: AnyRequest, services: Services, stack: ExitStack) -> Form:
@@ -146,8 +167,8 @@ def _plan(services: Services, form: Form, task: Task, query: Mapping[str, Any]) 
         temperature=fields.temperature,
         word_timestamps="word" in (fields.timestamp_granularities or ()),
         logprobs="logprobs" in (fields.include or ()),
-        speakers=_asks_for_speakers(fields),
     )
+    speakers = None if task == "translate" else plan_speakers(services, fields, form)
     resolved = of_kind(services, "transcriber", fields.model or "")
     check_transcription(resolved, asked)
     options, ignored = request_options(
@@ -166,18 +187,13 @@ def _plan(services: Services, form: Form, task: Task, query: Mapping[str, Any]) 
         keywords=asked.keywords,
         prompt=asked.prompt,
         temperature=asked.temperature,
-        word_timestamps=asked.word_timestamps,
+        # Words go to speakers by their times.
+        word_timestamps=asked.word_timestamps or speakers is not None,
         logprobs=asked.logprobs,
         options=options,
         ignored=ignored,
     )
-    return _Job(plan=plan, form=form, fields=fields)
-
-
-def _asks_for_speakers(fields: TranscriptionFields) -> str | None:
-    if fields.diarize:
-        return "diarize"
-    return "response_format" if fields.response_format == "diarized_json" else None
+    return _Job(plan=plan, form=form, fields=fields, task=task, speakers=speakers)
 
 
 def _as_transcription(fields: TranslationFields) -> TranscriptionFields:
@@ -203,19 +219,21 @@ def _cutting(services: Services, fields: TranscriptionFields) -> Cutting:
     )
 
 
-async def _whole(run: Transcription, task: Task) -> Transcript:
+async def _whole(run: Transcription, job: _Job) -> Transcript:
+    if job.format == "rttm" and run.diarization is not None:
+        # What is said is not asked for.
+        turns, duration_s = await run.diarization.alone()
+        return Transcript(duration_s=duration_s, turns=tuple(turns), filename=job.form.filename)
     async with aclosing(run.segments()) as found:
         segments = [segment async for segment in found]
-    return _transcript(run, task, segments)
-
-
-def _transcript(run: Transcription, task: Task, segments: list[Segment]) -> Transcript:
     return Transcript(
-        task=task,
+        task=job.task,
         # A translation's text is English, whatever was heard.
-        language="en" if task == "translate" else run.language,
+        language="en" if job.task == "translate" else run.language,
         duration_s=run.duration_s,
-        segments=tuple(segments),
+        text=join(segment.text for segment in segments) if run.turns else None,
+        segments=tuple(told_apart(segments, run.turns)) if job.speakers is not None else tuple(segments),
+        turns=tuple(run.turns),
     )
 
 
@@ -237,6 +255,8 @@ async def _events(run: Transcription, job: _Job, stack: ExitStack) -> AsyncGener
                 raise
             yield answers.failure(error)
             return
+        for event in _speaker_events(run, job, segments):
+            yield event
         yield done_event(
             text,
             logprobs=all_logprobs(segments) if job.logprobs else None,
@@ -244,3 +264,13 @@ async def _events(run: Transcription, job: _Job, stack: ExitStack) -> AsyncGener
             usage=count_tokens(run.duration_s, segments),
         )
         yield events.DONE
+
+
+def _speaker_events(run: Transcription, job: _Job, segments: list[Segment]) -> Iterator[bytes]:
+    """Give who said what, which is known when all is heard."""
+    if job.speakers is None:
+        return
+    told = [segment for segment in told_apart(segments, run.turns) if segment.text.strip()]
+    names = speaker_names(told, job.known)
+    for number, segment in enumerate(told, start=1):
+        yield segment_event(number, segment, names)

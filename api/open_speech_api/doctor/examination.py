@@ -63,7 +63,12 @@ def _url(settings: Settings) -> str:
 
 
 def _kind(registry: Registry, kind: Kind, settings: Settings, machine: Machine) -> KindReport:
-    setting = {"transcriber": settings.stt.model, "synthesizer": settings.tts.model}.get(kind)
+    settings_by_kind = {
+        "transcriber": settings.stt.model,
+        "synthesizer": settings.tts.model,
+        "diarizer": settings.stt.diarize_model,
+    }
+    setting = settings_by_kind.get(kind)
     choice = registry.default(kind, setting)
     try:
         default = registry.resolve(kind, choice.id, setting=setting) if choice.id else None

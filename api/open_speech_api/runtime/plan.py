@@ -96,18 +96,11 @@ class Asked(Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     word_timestamps: bool = False
     logprobs: bool = False
-    speakers: str | None = None
-    """Name of the field that asked who spoke."""
 
 
 def check_transcription(resolved: Resolved, asked: Asked) -> None:
     """Raise what this model cannot do: ``FeatureNotSupported`` or ``InvalidRequest``."""
     model = resolved.model
-    if asked.speakers:
-        raise FeatureNotSupported(
-            "this server cannot tell speakers apart: it has no diarizer in use; leave out diarize and diarized_json",
-            param=asked.speakers,
-        )
     if asked.task == "translate" and not model.translates:
         raise FeatureNotSupported(
             f"model {model.id!r} cannot translate; use a multilingual model that can", param="model"

@@ -152,6 +152,8 @@ class Targets:
         stt, tts = self._settings.stt, self._settings.tts
         if kind == "transcriber":
             return stt.device or "auto", stt.compute_type or "auto"
+        if kind == "diarizer":
+            return stt.device or "auto", "auto"
         if kind == "synthesizer":
             return tts.device or stt.device or "auto", "auto"
         return "auto", "auto"

@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from open_speech_core.errors import ProtocolError
+from open_speech_core.errors import InsufficientMemory, OpenSpeechError, ProtocolError, Unavailable
 from open_speech_core.types import (
     Decoded,
     DecodeRequest,
@@ -19,11 +19,13 @@ from open_speech_core.types import (
     MappedFile,
     Segment,
     Span,
+    SpeakerTurn,
     TranscribeRequest,
     Word,
 )
 
 from .abreast import Abreast
+from .diarization import Diarization
 from .fleet import Target
 from .plan import TranscriptionPlan
 from .pool import Pool, Ticket
@@ -41,7 +43,7 @@ class Upload(Struct, frozen=True, kw_only=True):
 
 
 class Transcription:
-    """One plan at work on one upload. ``language`` and ``duration_s`` are known as it runs."""
+    """One plan at work on one upload. ``language`` and ``duration_s`` are known as it runs, ``turns`` at the end."""
 
     def __init__(
         self,
@@ -52,27 +54,65 @@ class Transcription:
         media: Target,
         caller: str,
         live: bool = False,
+        diarization: Diarization | None = None,
     ) -> None:
         self.spent = Spent()
         self.language = plan.language
         self.duration_s = 0.0
+        self.turns: list[SpeakerTurn] = []
+        """Who spoke when, in the file's time; empty without a diarization."""
         self._plan = plan
         self._upload = upload
         self._pool = pool
         self._media = media
         self._caller = caller
         self._live = live
+        self.diarization = diarization
 
     async def segments(self) -> AsyncGenerator[Segment, None]:
-        """Give segments in order as they are decoded, times from the start of the file.
+        """Give segments in order as they are decoded, times from the start of the file; then ``turns`` are there.
 
-        Closing this generator frees the engine within one step. Raises any error of the tree.
+        Closing this generator frees the engines within one step. Raises any error of the tree.
         """
+        if self.diarization is None:
+            async with aclosing(self._recognised(None)) as found:
+                async for segment in found:
+                    yield segment
+            return
+        await self.diarization.prepare()
+        decoded: asyncio.Future[MappedFile] = asyncio.get_running_loop().create_future()
+        speaking = asyncio.create_task(self.diarization.turns(decoded))
+        try:
+            async with aclosing(self._recognised(decoded)) as found:
+                async for segment in found:
+                    if speaking.done() and (error := speaking.exception()) and not _was_crowded_out(error):
+                        raise error
+                    yield segment
+            self.turns = await self._turns(self.diarization, speaking, decoded)
+        finally:
+            decoded.cancel()
+            speaking.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await speaking
+
+    async def _turns(
+        self, diarization: Diarization, speaking: asyncio.Task[list[SpeakerTurn]], decoded: asyncio.Future[MappedFile]
+    ) -> list[SpeakerTurn]:
+        """Wait for the diarizer; one that found no place beside the recogniser gets its place now."""
+        try:
+            return await speaking
+        except OpenSpeechError as error:
+            if not _was_crowded_out(error):
+                raise
+        return await diarization.turns(decoded)
+
+    async def _recognised(self, decoded: asyncio.Future[MappedFile] | None) -> AsyncGenerator[Segment, None]:
+        """Give the segments; ``decoded`` is told where the whole recording is, once it is decoded."""
         with self._pool.ticket(self._plan.target, caller=self._caller, live=self._live, spent=self.spent) as ticket:
             ticket.prepare()
             recognise = functools.partial(self._recognise, ticket)
             spans = Abreast(ticket, recognise, room=SPAN_SEGMENTS, may_widen=self._may_widen)
-            decoding = asyncio.create_task(self._decode(spans))
+            decoding = asyncio.create_task(self._decode(spans, decoded))
             try:
                 async with aclosing(spans.items()) as items:
                     async for item in items:
@@ -84,7 +124,9 @@ class Transcription:
                 with suppress(asyncio.CancelledError, Exception):
                     await decoding
 
-    async def _decode(self, spans: Abreast[Span, Info | Segment]) -> Decoded:
+    async def _decode(
+        self, spans: Abreast[Span, Info | Segment], decoded: asyncio.Future[MappedFile] | None
+    ) -> Decoded:
         """Put spans as they are found. Raises any error of the tree; then what was found is of no use any more."""
         spent, whole = Spent(), False
         try:
@@ -97,6 +139,8 @@ class Transcription:
                                 spans.put(item)
                             case Decoded():
                                 whole = True
+                                if decoded is not None and not decoded.done():
+                                    decoded.set_result(self._stretch(0, item.frames))
                                 return item
                             case _:
                                 continue
@@ -125,6 +169,10 @@ class Transcription:
             max_audio_s=plan.cutting.max_audio_s,
         )
 
+    def _stretch(self, offset: int, frames: int) -> MappedFile:
+        rate = self._plan.resolved.model.rate
+        return MappedFile(path=str(self._decoded), offset=offset, frames=frames, rate=rate)
+
     @property
     def _decoded(self) -> Path:
         return self._upload.folder / "decoded.f32"
@@ -133,7 +181,7 @@ class Transcription:
         """Give segments in the file's time; before them what was heard, upon which other spans may begin."""
         plan, rate = self._plan, self._plan.resolved.model.rate
         request = TranscribeRequest(
-            audio=MappedFile(path=str(self._decoded), offset=span.offset, frames=span.frames, rate=rate),
+            audio=self._stretch(span.offset, span.frames),
             language=plan.language if plan.languages else self.language,
             languages=plan.languages,
             keywords=plan.keywords,
@@ -155,6 +203,11 @@ class Transcription:
                         yield replace(shifted(item, span.offset / rate), language=item.language or heard)
                     case _:
                         continue
+
+
+def _was_crowded_out(error: BaseException) -> bool:
+    """Say whether there was no room beside other models, which may change when one of them is done."""
+    return type(error) in (InsufficientMemory, Unavailable)
 
 
 def shifted(segment: Segment, by_s: float) -> Segment:

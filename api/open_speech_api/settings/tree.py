@@ -226,6 +226,13 @@ class SttSettings(Section, frozen=True, kw_only=True):
     ) = None
     model_dir: Annotated[str, Meta(description="Folder that models are looked for in and fetched to.")] | None = None
     preload_models: Annotated[tuple[str, ...], Meta(description="Models loaded at start.")] = ()
+    diarize_enabled: (
+        Annotated[bool, Meta(description="Tell speakers apart when asked to. Unset: where a diarizer is installed.")]
+        | None
+    ) = None
+    diarize_model: (
+        Annotated[str, Meta(description="Diarizer. Unset: the first that is installed and has its weights.")] | None
+    ) = None
 
 
 class TtsSettings(Section, frozen=True, kw_only=True):

@@ -50,9 +50,10 @@ def join(texts: Iterable[str]) -> str:
 
 
 def _joined(left: str, right: str) -> bool:
-    return _unspaced(left) and _unspaced(right)
+    return unspaced(left) and unspaced(right)
 
 
-def _unspaced(character: str) -> bool:
+def unspaced(character: str) -> bool:
+    """Say whether a character is of a script that writes no space between sentences."""
     point = ord(character)
     return any(first <= point <= last for first, last in UNSPACED)

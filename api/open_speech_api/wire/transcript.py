@@ -11,11 +11,12 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from open_speech_core.types import Segment, Task, TokenLogprob, Word
+from open_speech_core.types import Segment, SpeakerTurn, Task, TokenLogprob, Word
 
 from . import subtitles
 from .joining import join
 from .languages import name_of
+from .rttm import rttm
 from .transcription import Granularity, ResponseFormat
 
 CONTENT_TYPES: Mapping[ResponseFormat, str] = MappingProxyType(
@@ -26,6 +27,7 @@ CONTENT_TYPES: Mapping[ResponseFormat, str] = MappingProxyType(
         "text": "text/plain; charset=utf-8",
         "srt": "text/plain; charset=utf-8",
         "vtt": "text/vtt; charset=utf-8",
+        "rttm": "text/plain; charset=utf-8",
     }
 )
 
@@ -41,6 +43,10 @@ class Transcript(Struct, frozen=True, kw_only=True):
     """Code of what was heard."""
     duration_s: float
     task: Task = "transcribe"
+    turns: tuple[SpeakerTurn, ...] = ()
+    """Who spoke when, whatever was said."""
+    filename: str = ""
+    """As the client named the recording."""
 
     @property
     def full_text(self) -> str:
@@ -158,6 +164,9 @@ def render(
             return subtitles.srt(_cued(transcript), speaker_names(transcript.segments, known_speakers)).encode()
         case "vtt":
             return subtitles.vtt(_cued(transcript), speaker_names(transcript.segments, known_speakers)).encode()
+        case "rttm":
+            names = names_of((turn.speaker for turn in transcript.turns), known_speakers)
+            return rttm(transcript.turns, names, transcript.filename).encode()
 
 
 def plain_body(transcript: Transcript, *, logprobs: bool = False, languages: bool = False) -> PlainBody:
@@ -223,11 +232,15 @@ def speaker_names(segments: Iterable[Segment], known: Sequence[str] = ()) -> dic
 
     Whoever has no label is one more speaker, found under the empty label.
     """
+    return names_of((segment.speaker or "" for segment in segments if segment.text.strip()), known)
+
+
+def names_of(labels: Iterable[str], known: Sequence[str] = ()) -> dict[str, str]:
+    """Give each label its name: a known speaker's own, a letter to others in the order in which they come."""
     names = {name: name for name in known}
     free = (letters for letters in map(_letters, count()) if letters not in known)
-    for segment in segments:
-        label = segment.speaker or ""
-        if label not in names and segment.text.strip():
+    for label in labels:
+        if label not in names:
             names[label] = next(free)
     return names
 

@@ -13,10 +13,14 @@ from open_speech_core.errors import InvalidRequest
 from .fields import FormValue, decode_fields
 from .languages import code_of
 
-ResponseFormat: TypeAlias = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
+ResponseFormat: TypeAlias = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json", "rttm"]
 Granularity: TypeAlias = Literal["word", "segment"]
 Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Speakers: TypeAlias = Annotated[tuple[str, ...], Meta(max_length=4)]
+SPEAKING_FORMATS: frozenset[ResponseFormat] = frozenset({"diarized_json", "rttm"})
+"""Formats that are about who speaks."""
+SHOWING_FORMATS: frozenset[ResponseFormat] = SPEAKING_FORMATS | {"verbose_json", "srt", "vtt"}
+"""Formats in which it can be seen who speaks."""
 
 
 class ServerVad(Struct, frozen=True, kw_only=True, tag="server_vad", tag_field="type"):
@@ -47,6 +51,22 @@ class TranscriptionFields(Struct, frozen=True, kw_only=True):
     known_speaker_references: Speakers | None = None
     """Data URLs, one a name."""
     diarize: bool | None = None
+    """Tell speakers apart. Where no other format is asked for, the answer is ``diarized_json``."""
+    speakers: Annotated[int, Meta(ge=1, le=100)] | None = None
+    """How many speak, where the caller knows."""
+
+    @property
+    def format(self) -> ResponseFormat:
+        """Give the format of the answer."""
+        plain = self.response_format or "json"
+        return "diarized_json" if self.diarize and plain == "json" else plain
+
+    @property
+    def speaks_for(self) -> str | None:
+        """Name the field that asks who speaks."""
+        if self.response_format in SPEAKING_FORMATS:
+            return "response_format"
+        return "diarize" if self.diarize else None
 
 
 class TranslationFields(Struct, frozen=True, kw_only=True):
@@ -71,6 +91,8 @@ def decode_transcription(
         asked["diarize"] = query["diarize"]
     decoded = decode_fields(TranscriptionFields, asked)
     _check_speakers(decoded)
+    if decoded.stream and decoded.format == "rttm":
+        raise InvalidRequest("stream: rttm cannot be streamed; use diarized_json", param="stream")
     return msgspec.structs.replace(
         decoded,
         language=_language(decoded.language),
@@ -92,16 +114,24 @@ def _language(language: str | None) -> str | None:
 
 def _check_speakers(fields: TranscriptionFields) -> None:
     references = fields.known_speaker_references
+    names = fields.known_speaker_names or ()
+    if len(set(names)) < len(names):
+        raise InvalidRequest("known_speaker_names: each name can be there once", param="known_speaker_names")
     if references is None:
+        if names and fields.speaks_for:
+            raise InvalidRequest(
+                "known_speaker_names: a name needs its known_speaker_references, 2 to 10 s of that voice",
+                param="known_speaker_names",
+            )
         return
     if not all(reference.startswith("data:") for reference in references):
         raise InvalidRequest(
             "known_speaker_references: each must be a data URL, such as 'data:audio/wav;base64,...'",
             param="known_speaker_references",
         )
-    if len(references) != len(fields.known_speaker_names or ()):
+    if len(references) != len(names):
         raise InvalidRequest(
             f"known_speaker_references: {len(references)} references for "
-            f"{len(fields.known_speaker_names or ())} known_speaker_names; send one a name",
+            f"{len(names)} known_speaker_names; send one a name",
             param="known_speaker_references",
         )

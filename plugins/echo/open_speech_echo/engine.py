@@ -223,8 +223,10 @@ class EchoDiarizerEngine(_Echo, DiarizerEngine):
 
     def _turns(self, request: DiarizeRequest) -> Iterator[SpeakerTurn]:
         duration_s = frames_of(request.audio) / request.audio.rate
+        known = [speaker.name for speaker in request.known]
         for turn in range(math.ceil(duration_s / TURN_S)):
-            speaker = chr(ord("A") + turn % (request.speakers or 2))
+            number = turn % (request.speakers or 2)
+            speaker = known[number] if number < len(known) else chr(ord("A") + number)
             yield SpeakerTurn(start=turn * TURN_S, end=min((turn + 1) * TURN_S, duration_s), speaker=speaker)
 
 
