@@ -111,9 +111,12 @@ def _places(text: str, words: Sequence[Word]) -> list[int] | None:
 
 def _may_cut(text: str, at: int) -> bool:
     """Say whether a text cut here reads the same when its parts are joined again."""
-    if not text[:at].strip() or not text[at:].strip():
+    before, after = text[:at], text[at:]
+    left, right = before.rstrip(), after.lstrip()
+    if not left or not right:
         return False
-    return text[at].isspace() or (unspaced(text[at - 1]) and unspaced(text[at]))
+    gap = before[len(left) :] + after[: len(after) - len(right)]
+    return gap == " " or (not gap and unspaced(left[-1]) and unspaced(right[0]))
 
 
 def _parts(segment: Segment, pieces: Sequence[_Piece]) -> Iterator[Segment]:

@@ -17,9 +17,11 @@ ResponseFormat: TypeAlias = Literal["json", "text", "srt", "verbose_json", "vtt"
 Granularity: TypeAlias = Literal["word", "segment"]
 Temperature: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Speakers: TypeAlias = Annotated[tuple[str, ...], Meta(max_length=4)]
-SPEAKING_FORMATS: frozenset[ResponseFormat] = frozenset({"diarized_json", "rttm"})
+SPEAKING_FORMATS: frozenset[ResponseFormat] = frozenset[ResponseFormat](("diarized_json", "rttm"))
 """Formats that are about who speaks."""
-SHOWING_FORMATS: frozenset[ResponseFormat] = SPEAKING_FORMATS | {"verbose_json", "srt", "vtt"}
+SHOWING_FORMATS: frozenset[ResponseFormat] = frozenset[ResponseFormat](
+    (*SPEAKING_FORMATS, "verbose_json", "srt", "vtt")
+)
 """Formats in which it can be seen who speaks."""
 
 
