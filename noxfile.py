@@ -26,6 +26,9 @@ TYPED = ["core/open_speech_core", "api/open_speech_api", "plugins/echo/open_spee
 TORCH_PYTHONS = ["3.11", "3.12"]
 """What the engines on torch run under."""
 
+QWEN_LOCK = "requirements-qwen.lock"
+"""All of one environment: it shares nothing with ``requirements.lock``."""
+
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests"]
@@ -72,6 +75,16 @@ def engines(session: nox.Session) -> None:
         session.skip(f"the engines on torch need Python {' or '.join(TORCH_PYTHONS)}")
     install(session, "requirements-engines.lock")
     session.run("pytest", "tests/plugins", "-m", "torch", *session.posargs)
+
+
+@nox.session
+def qwen(session: nox.Session) -> None:
+    """Run the tests of Qwen3-TTS, whose library pins what others want newer, in an environment of its own."""
+    if f"{sys.version_info.major}.{sys.version_info.minor}" not in TORCH_PYTHONS:
+        session.skip(f"the engines on torch need Python {' or '.join(TORCH_PYTHONS)}")
+    session.install("-r", QWEN_LOCK)
+    session.install("--no-build-isolation", "--no-deps", "-e", "./core", "-e", "./plugins/qwen")
+    session.run("pytest", "tests/plugins", "-m", "qwen", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
@@ -158,12 +171,13 @@ def catalogue(session: nox.Session) -> None:
     session.install("uv>=0.9")
     folder = ROOT / "api" / "open_speech_api" / "installs"
     wanted = Path(session.create_tmp()) / "requirements.in"
-    locks = [argument for lock in ("requirements.lock", "requirements-engines.lock") for argument in ("-c", lock)]
     for entry in json.loads((folder / "catalogue.json").read_text()):
         if session.posargs and entry["name"] not in session.posargs:
             continue
         plugin = ROOT / "plugins" / entry["distribution"].removeprefix("open-speech-")
         extra = f"[{entry['extra']}]" if entry.get("extra") else ""
+        names = (QWEN_LOCK,) if entry["name"] == "qwen3" else ("requirements.lock", "requirements-engines.lock")
+        locks = [argument for lock in names for argument in ("-c", lock)]
         wanted.write_text(f"{ROOT / 'core'}\n{plugin}{extra}\n")
         ours = [
             argument for name in ("open-speech-core", entry["distribution"]) for argument in ("--no-emit-package", name)

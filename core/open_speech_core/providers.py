@@ -175,7 +175,7 @@ class Provider(ABC, Generic[OptionsT]):
     """OpenAI's voice names to voices of this provider; names not here are spread over the model's voices."""
 
     aliases: Mapping[str, str] = MappingProxyType({})
-    """Short names to ids of this provider's models."""
+    """Short names to ids of this provider's models; ``{field}`` in an id stands for the option's value."""
 
     def __init__(self, options: OptionsT, home: Path) -> None:
         self.options = options

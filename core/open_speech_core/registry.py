@@ -197,7 +197,7 @@ class Registry:
 
     def _alias(self, kind: Kind, id: str, setting: str | None) -> Resolved | None:
         for plugin, provider in self.of_kind(kind):
-            if target := provider.aliases.get(id):
+            if target := _target(provider, id):
                 return self._listed.get((kind, target)) or _own(plugin, provider, target)
             if provider.info.name == id:
                 return self._first(kind, provider, setting)
@@ -208,7 +208,7 @@ class Registry:
         configured = self._named(kind, setting) if setting else None
         if configured is not None and configured.provider is provider:
             return configured
-        own = [found for found in self.models(kind) if found.provider is provider]
+        own = [found for found in self.models(kind) if found.provider is provider and not found.model.helper]
         return next((found for found in own if self.on_disk(found)), own[0] if own else None)
 
     def _claim(self, kind: Kind, id: str) -> Resolved | None:
@@ -240,7 +240,7 @@ class Registry:
                 return DefaultChoice(id=found.id, reason="an installed package ships its weights")
         if preferred is not None:
             return DefaultChoice(id=preferred.id, reason="the documented default; its weights will be downloaded")
-        listed = self.models(kind)
+        listed = [found for found in self.models(kind) if not found.model.helper]
         for found in listed:
             if self.on_disk(found):
                 return DefaultChoice(id=found.id, reason="the first installed model that is ready")
@@ -269,6 +269,33 @@ class Registry:
         resolved.provider.check_voice(resolved.model, asked)
         return asked
 
+    def serving(
+        self,
+        resolved: Resolved,
+        asked: str | None,
+        setting: str | None = None,
+        *,
+        designed: bool = False,
+        cloned: bool = False,
+    ) -> tuple[Resolved, str]:
+        """Give the model that serves a request for ``resolved``, and the voice it speaks with.
+
+        Where a model has siblings the request chooses among them: with a reference (``cloned``), with a voice that is
+        named, with instructions and no name (``designed``), else with the default voice. The voice is empty when
+        the reference or the description is the voice.
+
+        Raises:
+            VoiceNotFound: the model has no such voice.
+        """
+        can = resolved.provider.capabilities
+        cloned = cloned and can.voice_clone
+        designed = designed and can.voice_design and (not asked or asked == "default") and not cloned
+        siblings = resolved.model.siblings
+        if siblings is not None:
+            id = siblings.cloned if cloned else siblings.designed if designed else siblings.named
+            resolved = _own(resolved.plugin, resolved.provider, id) or resolved
+        return resolved, "" if cloned or designed else self.voice(resolved, asked, setting)
+
 
 def build_registry(
     discovery: Discovery, *, environ: Mapping[str, str], data_dir: Path, providers_dir: Path | None = None
@@ -288,7 +315,7 @@ def build_registry(
         else:
             providers.append((found.plugin, provider))
     remotes: list[PluginRecord] = []
-    for record, remote in read_environments(providers_dir, home) if providers_dir else ():
+    for record, remote in read_environments(providers_dir, home, environ) if providers_dir else ():
         remotes.append(record)
         if remote is not None:
             providers.append((record, remote))
@@ -332,6 +359,14 @@ def _local(provider: AnyProvider) -> tuple[Model, ...]:
 def _own(plugin: PluginRecord, provider: AnyProvider, id: str) -> Resolved | None:
     model = next((model for model in provider.models() if model.id == id), None) or _resolved(provider, id)
     return Resolved(provider=provider, model=model, plugin=plugin) if model is not None else None
+
+
+def _target(provider: AnyProvider, alias: str) -> str | None:
+    """Give the id that an alias means, with the owner's options in it."""
+    target = provider.aliases.get(alias)
+    if target is not None and "{" in target:
+        return target.format(**structs.asdict(provider.options))
+    return target
 
 
 def _by_preference(sources: Iterable[ModelSource]) -> list[ModelSource]:

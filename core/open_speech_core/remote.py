@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct, structs
 
 from .errors import LoadFailed, PluginError
-from .options import RESERVED_FIELDS, option_problems, struct_of
+from .options import RESERVED_FIELDS, from_environment, option_problems, struct_of
 from .plugins import PluginRecord
 from .providers import Engine, Provider
 from .types import API_VERSION, Artifacts, Description, Kind, LoadSpec, Model, ModelSource, Voice
@@ -45,7 +46,13 @@ class RemoteProvider(Provider[Any]):
     Raises ``PluginError`` when its options are not what options may be.
     """
 
-    def __init__(self, description: Description, home: Path, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        description: Description,
+        home: Path,
+        folder: Path | None = None,
+        environ: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.kind = description.kind
         self.info = description.info
         self.capabilities = description.capabilities
@@ -58,7 +65,8 @@ class RemoteProvider(Provider[Any]):
         self._description = description
         self._folder = folder
         self._artifacts = {**description.artifacts, **_remembered(folder)}
-        super().__init__(None, home)
+        # Its worker reads them too, and says what is wrong with them.
+        super().__init__(from_environment(self.Options, self.info.env_prefix, environ, []), home)
 
     @property
     def sources(self) -> tuple[ModelSource, ...]:
@@ -120,8 +128,13 @@ def _remembered(folder: Path | None) -> dict[str, Artifacts]:
     return {}
 
 
-def read_environments(providers_dir: Path, home: Path) -> Iterator[Found]:
-    """Give a record and a provider for each description found; a bad one is a record with its error."""
+def read_environments(
+    providers_dir: Path, home: Path, environ: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Found]:
+    """Give a record and a provider for each description found; a bad one is a record with its error.
+
+    ``environ`` has the owner's options.
+    """
     if not providers_dir.is_dir():
         return
     for file in sorted(providers_dir.glob(f"*/{DESCRIPTION}")):
@@ -135,10 +148,10 @@ def read_environments(providers_dir: Path, home: Path) -> Iterator[Found]:
             if description.kind in HERE_ONLY:
                 log.debug("%s of %s cannot serve from another environment", description.kind, description.info.name)
                 continue
-            yield _remote(description, interpreter, home, file.parent)
+            yield _remote(description, interpreter, home, file.parent, environ)
 
 
-def _remote(description: Description, interpreter: str, home: Path, folder: Path) -> Found:
+def _remote(description: Description, interpreter: str, home: Path, folder: Path, environ: Mapping[str, str]) -> Found:
     record = PluginRecord(
         name=description.info.name,
         module=description.plugin,
@@ -153,7 +166,7 @@ def _remote(description: Description, interpreter: str, home: Path, folder: Path
     if not Path(interpreter).exists():
         return _bad(record.name, "its Python is gone from this machine; install it again"), None
     try:
-        return record, RemoteProvider(description, home / description.info.name, folder)
+        return record, RemoteProvider(description, home / description.info.name, folder, environ)
     except PluginError as error:
         return _bad(record.name, error.message), None
 

@@ -68,6 +68,17 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     batch: bool = False
 
 
+class Siblings(Struct, frozen=True, kw_only=True):
+    """Which models of one provider share the work of a family, by id; each names all of them, itself included."""
+
+    named: str
+    """Speaks with the voices that are listed."""
+    designed: str
+    """Speaks with a voice that the instructions describe."""
+    cloned: str
+    """Speaks with the voice of a reference."""
+
+
 class Model(Struct, frozen=True, kw_only=True):
     """One model a provider lists or resolves."""
 
@@ -92,6 +103,12 @@ class Model(Struct, frozen=True, kw_only=True):
     description: str = ""
     revision: str = ""
     """Commit of the repository the weights are fetched from; empty is its newest."""
+    instructions: bool | None = None
+    """Takes instructions; None is as its provider says in ``capabilities``."""
+    siblings: Siblings | None = None
+    """Synthesizers: each request goes to whichever of these can serve it."""
+    helper: bool = False
+    """Files that other models use: can be downloaded and deleted, not loaded."""
 
 
 class Voice(Struct, frozen=True, kw_only=True):

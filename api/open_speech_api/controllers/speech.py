@@ -10,7 +10,14 @@ from litestar import Controller, Response, post
 from litestar.di import NamedDependency
 from litestar.response import Stream
 
-from open_speech_api.runtime.plan import SPEECH_RATE, SpeechPlan, check_speech, request_options, split_text
+from open_speech_api.runtime.plan import (
+    SPEECH_RATE,
+    SpeechPlan,
+    check_speech,
+    request_options,
+    split_text,
+    takes_instructions,
+)
 from open_speech_api.runtime.speech import Speech
 from open_speech_api.services import Services
 from open_speech_api.wire import events
@@ -75,11 +82,12 @@ def _plan(services: Services, fields: SpeechFields, sent: Mapping[str, Any], *, 
     if fields.input_type == "ssml":
         raise FeatureNotSupported("input_type 'ssml' is not supported; send plain text", param="input_type")
     tts = services.settings.tts
-    resolved = of_kind(services, "synthesizer", fields.model or "")
+    asked = of_kind(services, "synthesizer", fields.model or "")
+    resolved, voice = services.registry.serving(asked, fields.voice_name, tts.voice, designed=bool(fields.instructions))
     speed = tts.speed if fields.speed is None else fields.speed
     check_speech(resolved, speed=speed)
     options, ignored = request_options(services.registry, resolved, sent, strict=True)
-    instructions = fields.instructions if resolved.provider.capabilities.instructions else None
+    instructions = fields.instructions if takes_instructions(resolved) else None
     if fields.instructions and not instructions:
         ignored += ("instructions",)
     takes_effects = services.settings.server.effects_enabled
@@ -87,9 +95,9 @@ def _plan(services: Services, fields: SpeechFields, sent: Mapping[str, Any], *, 
         ignored += ("effects",)
     return SpeechPlan(
         resolved=resolved,
-        target=services.targets.engine(resolved),
+        target=services.targets.serving(resolved, asked),
         pieces=split_text(fields.input, fields.language),
-        voice=services.registry.voice(resolved, fields.voice_name, tts.voice),
+        voice=voice,
         language=fields.language,
         speed=speed,
         instructions=instructions,

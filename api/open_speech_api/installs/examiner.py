@@ -92,7 +92,7 @@ class Examiner:
         return [
             (model, shipped.get(model.id))
             for model in description.models
-            if model.id in shipped or description.artifacts[model.id].complete
+            if not model.helper and (model.id in shipped or description.artifacts[model.id].complete)
         ]
 
     def _target(self, description: Description, interpreter: str, model: Model, path: str | None) -> Target:

@@ -267,7 +267,7 @@ class Installs:
             task.add_done_callback(self._leaving.discard)
 
     def _reload(self) -> None:
-        self._registry.replace_remotes(read_environments(self._place.providers, self._place.models))
+        self._registry.replace_remotes(read_environments(self._place.providers, self._place.models, self._environ))
 
     async def _leave(self, old: Made, new: Made | None) -> None:
         """End an environment's workers as their work ends, then remove it."""

@@ -120,6 +120,12 @@ def check_speech(resolved: Resolved, *, speed: float) -> None:
         raise FeatureNotSupported(f"model {resolved.id!r} cannot change speed", param="speed")
 
 
+def takes_instructions(resolved: Resolved) -> bool:
+    """Say whether instructions reach the model."""
+    own = resolved.model.instructions
+    return resolved.provider.capabilities.instructions if own is None else own
+
+
 def request_options(
     registry: Registry, resolved: Resolved, fields: Mapping[str, Any], *, strict: bool
 ) -> tuple[Any, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Raw
 
 from open_speech_api.settings import Settings
-from open_speech_core.errors import ModelNotFound, WeightsMissing
+from open_speech_core.errors import FeatureNotSupported, ModelNotFound, WeightsMissing
 from open_speech_core.hub import cache_folder
 from open_speech_core.options import environment_allowed
 from open_speech_core.registry import Registry, Resolved
@@ -39,8 +39,13 @@ class Targets:
         """Give the target of a model.
 
         Raises:
+            FeatureNotSupported: it is no model that could be loaded.
             WeightsMissing: its weights are not here, and may not be fetched on demand.
         """
+        if resolved.model.helper:
+            raise FeatureNotSupported(
+                f"{resolved.id!r} is a part of other models and cannot be loaded by itself", param="model"
+            )
         here = self._registry.on_disk(resolved)
         if not here and not self._settings.server.auto_download:
             raise WeightsMissing(
@@ -49,6 +54,20 @@ class Targets:
                 param="model",
             )
         return self._engine(resolved, download=not here)
+
+    def serving(self, resolved: Resolved, asked: Resolved) -> Target:
+        """Give the target of the model that serves a request for ``asked``, one of its family.
+
+        Raises what ``engine`` does, and ``FeatureNotSupported`` where the other may not be fetched on demand.
+        """
+        try:
+            return self.engine(resolved)
+        except WeightsMissing as error:
+            if resolved.id == asked.id:
+                raise
+            raise FeatureNotSupported(
+                f"model {asked.id!r} leaves such a request to {resolved.id!r}: {error.message}", param="model"
+            ) from error
 
     def download(self, resolved: Resolved) -> Target:
         """Give the target of a download, which the settings need not allow: it was asked for by name."""

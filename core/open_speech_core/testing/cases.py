@@ -89,6 +89,9 @@ def every_case(
         place = root if home is None else root / offered.cls.info.name
         provider = instantiate(offered.cls, place, dict(os.environ))
         for model in _models(provider, paths):
+            if model.helper or (model.siblings is not None and model.siblings.named != model.id):
+                # Nothing to load, or it has no voices of its own: the listed ones are spoken by its sibling.
+                continue
             path = paths.get((model.kind, model.id))
             spec = LoadSpec(model=model, path=path, home=str(place))
             case = Case(plugin=plugin, provider=provider, model=model, spec=spec)
