@@ -23,6 +23,8 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 SERVER_REQUIREMENTS = "api/open_speech_api/installs/requirements/server.txt"
 TYPED = ["core/open_speech_core", "api/open_speech_api", "plugins/echo/open_speech_echo"]
 
+WITHOUT_TORCH = "starter,echo,effects,denoise"
+"""The extras of which `requirements.lock` has all; it is what every change is tested with."""
 TORCH_PYTHONS = ["3.11", "3.12"]
 """What the engines on torch run under."""
 
@@ -149,7 +151,7 @@ def lock(session: nox.Session) -> None:
     ours = [f"open-speech-{Path(folder).name}" for folder in DISTRIBUTIONS]
     skip = [argument for name in ("open-speech-server", *ours) for argument in ("--no-emit-package", name)]
     wanted = Path(session.create_tmp()) / "requirements.in"
-    wanted.write_text(".[all,dev]\n")
+    wanted.write_text(f".[{WITHOUT_TORCH},dev]\n")
     session.run(
         *("uv", "pip", "compile", str(wanted), "--universal", "--python-version", "3.11", "--upgrade"),
         *("--no-header", "--no-annotate", "--quiet", "--output-file", "requirements.lock", *skip),

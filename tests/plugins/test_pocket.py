@@ -1,0 +1,268 @@
+"""Pocket TTS: what it claims and fetches; and on tiny random weights, frames, voices, clones and their cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from loopback_hub import serving
+from open_speech_core.errors import Cancelled, InvalidAudio, LoadFailed, OpenSpeechError, VoiceNotFound, WeightsMissing
+from open_speech_core.providers import Context
+from open_speech_core.testing import check_plugin, check_synthesizer
+from open_speech_core.types import Audio, Float32, LoadSpec, Model, Samples, SynthesizeRequest
+from open_speech_pocket.languages import LANGUAGES, VOICES
+from open_speech_pocket.provider import RATE, PocketOptions, PocketSynthesizer
+
+
+def make(home: Path, **options: Any) -> PocketSynthesizer:
+    return PocketSynthesizer(PocketOptions(**options), home)
+
+
+def model_of(provider: PocketSynthesizer, id: str) -> Model:
+    listed = {model.id: model for model in (*provider.models(), *provider.local())}
+    return listed[id]
+
+
+# what needs no torch
+
+
+def test_the_plugin_keeps_the_laws() -> None:
+    check_plugin("open_speech_pocket")
+
+
+def test_seven_languages_and_their_voices(tmp_path: Path) -> None:
+    provider = make(tmp_path)
+    assert {model.id for model in provider.models()} == {
+        "pocket-tts",
+        *(f"pocket-tts/{name}" for name in ("french", "german", "spanish", "italian", "portuguese", "dutch")),
+    }
+    for model in provider.models():
+        voices = provider.voices(model)
+        assert len(voices) == len(VOICES) == 27
+        assert {voice.language for voice in voices} == set(model.languages)
+    assert provider.voices(model_of(provider, "pocket-tts/french"))[0].id == "estelle"
+    eight = {"alba", "marius", "javert", "jean", "fantine", "cosette", "eponine", "azelma"}
+    assert eight <= {voice.id for voice in provider.voices(model_of(provider, "pocket-tts"))}
+
+
+@pytest.mark.parametrize("id", ["pocket-tts/klingon", "pocket-tts/", "pocket-tts/../x", "pocket-tts/a/b", "alba", ""])
+def test_what_is_no_model_is_not_claimed(tmp_path: Path, id: str) -> None:
+    assert make(tmp_path).resolve(id) is None
+
+
+def test_a_folder_of_the_owner_is_a_model(tmp_path: Path) -> None:
+    (tmp_path / "mine" / "embeddings").mkdir(parents=True)
+    (tmp_path / "mine" / "config.yaml").write_text("{}")
+    (tmp_path / "mine" / "embeddings" / "anne.wav").write_bytes(b"")
+    provider = make(tmp_path)
+    model = provider.resolve("pocket-tts/mine")
+    assert model is not None
+    assert list(provider.local()) == [model]
+    assert [voice.id for voice in provider.voices(model)] == ["anne"]
+    assert provider.artifacts(model).complete
+
+
+def test_missing_weights_name_the_command(tmp_path: Path) -> None:
+    provider = make(tmp_path)
+    with pytest.raises(WeightsMissing, match="models download pocket-tts/dutch"):
+        provider.load(LoadSpec(model=model_of(provider, "pocket-tts/dutch")))
+
+
+@pytest.mark.parametrize(("token", "weights"), [("", "model.safetensors"), ("hf_x", "model-with-cloning.safetensors")])
+def test_a_download_brings_weights_tokenizer_and_voices(tmp_path: Path, token: str, weights: str) -> None:
+    pytest.importorskip("huggingface_hub")
+    source = "languages/french"
+    files = {f"{source}/embeddings/{voice}.safetensors": voice.encode() for voice in VOICES}
+    files |= {f"{source}/model.safetensors": b"w" * 5000, f"{source}/tokenizer.json": b"{}"}
+    code = """
+import sys
+from pathlib import Path
+from open_speech_core.providers import Context
+from open_speech_pocket.provider import PocketOptions, PocketSynthesizer
+provider = PocketSynthesizer(PocketOptions(), Path(sys.argv[1]))
+model = next(model for model in provider.models() if model.id == "pocket-tts/french")
+assert not provider.artifacts(model).complete
+provider.download(model, Context())
+assert provider.artifacts(model).complete
+assert "torch" not in sys.modules and "pocket_tts" not in sys.modules
+"""
+    with serving(files) as hub:
+        environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HF_ENDPOINT": hub.url, "HF_TOKEN": token}
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / "home")], env=environ, check=True, timeout=60)
+        revisions = hub.revisions
+    language = LANGUAGES["french"]
+    assert revisions >= {language.tokenizer_revision, language.gated_revision if token else language.open_revision}
+    found = {path.relative_to(tmp_path / "home").as_posix() for path in (tmp_path / "home").rglob("*.*")}
+    assert {path for path in found if not path.startswith("french/embeddings/")} == {
+        f"french/{weights}",
+        "french/tokenizer.json",
+    }
+    assert len(found) == len(VOICES) + 2
+
+
+# the real library on tiny random weights
+
+torch_only = pytest.mark.torch
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lay a model of one layer with random weights, a tokenizer made here, and a voice."""
+    pytest.importorskip("torch")
+    pytest.importorskip("pocket_tts")
+    import torch
+    import yaml
+    from pocket_tts import TTSModel, export_model_state
+    from pocket_tts.utils.config import CONFIGS_DIR
+    from safetensors.torch import save_file
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    home = tmp_path_factory.mktemp("pocket")
+    folder = home / "tiny"
+    (folder / "embeddings").mkdir(parents=True)
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    letters = list("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,!?' ")
+    trainer = trainers.BpeTrainer(vocab_size=200, special_tokens=["<unk>", "<s>", "</s>"], initial_alphabet=letters)
+    tokenizer.train_from_iterator(["hello world this is a test of the speech server."] * 5, trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = yaml.safe_load((CONFIGS_DIR / "english.yaml").read_text())
+    for key in ("weights_path", "weights_path_without_voice_cloning"):
+        config.pop(key)
+    table = config["flow_lm"]["lookup_table"]
+    table.update(tokenizer_path=str(folder / "tokenizer.json"), n_bins=tokenizer.get_vocab_size(), dim=64)
+    config["flow_lm"]["transformer"].update(d_model=64, num_heads=4, num_layers=1)
+    config["flow_lm"]["flow"].update(dim=32, depth=1)
+    config["mimi"]["seanet"]["n_filters"] = 4
+    made = folder / "made.yaml"
+    made.write_text(yaml.safe_dump(config))
+    torch.manual_seed(0)
+    model = TTSModel.load_model(config=made)
+    save_file(model.state_dict(), folder / "model.safetensors")
+    made.unlink()
+    config["weights_path"] = "model.safetensors"
+    table["tokenizer_path"] = "tokenizer.json"
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    for number, voice in enumerate(("anne", "bert")):
+        torch.manual_seed(number)
+        state = model.get_state_for_audio_prompt(torch.randn(1, 3 * RATE) * 0.05)
+        export_model_state(state, str(folder / "embeddings" / f"{voice}.safetensors"))
+    return home
+
+
+@pytest.fixture(scope="module")
+def engine(home: Path) -> Iterator[Any]:
+    provider = make(home, voices_mb=1)
+    loaded = provider.load(LoadSpec(model=model_of(provider, "pocket-tts/tiny")))
+    yield loaded
+    loaded.close()
+
+
+def speak(engine: Any, text: str = "Hello world.", **fields: Any) -> list[Audio]:
+    return list(engine.synthesize(SynthesizeRequest(text=text, **{"voice": "anne", **fields}), Context()))
+
+
+def joined(items: list[Audio]) -> Float32:
+    return np.concatenate([item.samples for item in items])
+
+
+def reference(seed: int, seconds: float = 2.0) -> Samples:
+    noise = np.random.default_rng(seed).normal(0, 0.05, round(seconds * RATE))
+    return Samples(data=noise.astype("<f4").tobytes(), rate=RATE)
+
+
+@torch_only
+@pytest.mark.timeout(600)
+def test_the_engine_keeps_the_laws(home: Path) -> None:
+    provider = make(home)
+    check_synthesizer(provider, model_of(provider, "pocket-tts/tiny"), calls=60)
+
+
+@torch_only
+def test_speech_comes_frame_by_frame(engine: Any) -> None:
+    items = speak(engine, "Hello world this is a test of the speech server.")
+    assert len(items) >= 2
+    assert len(items[0].samples) < len(joined(items)) / 2
+    assert {item.rate for item in items} == {RATE}
+    assert max(len(item.samples) for item in items) <= RATE
+    assert np.isfinite(joined(items)).all()
+
+
+@torch_only
+def test_a_seed_repeats_it_and_voices_differ(engine: Any) -> None:
+    one, same = joined(speak(engine, seed=7)), joined(speak(engine, seed=7))
+    assert len(one) == len(same)
+    np.testing.assert_allclose(one, same, atol=1e-5)
+    other, clone = joined(speak(engine, voice="bert", seed=7)), joined(speak(engine, reference=reference(5), seed=7))
+    assert not np.array_equal(one, other)
+    assert not np.array_equal(one, clone)
+
+
+@torch_only
+def test_a_clone_is_made_once_and_the_cache_is_bounded(engine: Any) -> None:
+    engine.states.clear()
+    before = engine.states.made
+    speak(engine, reference=reference(1), seed=1)
+    speak(engine, "Once more.", reference=reference(1), seed=1)
+    assert engine.states.made == before + 1
+    speak(engine, reference=reference(2), seed=1)
+    assert engine.states.made == before + 2
+    for number in range(3, 40):
+        speak(engine, "a", reference=reference(number, 20.0), seed=1)
+    assert engine.states.bytes <= 1_000_000
+    assert len(engine.states) < 40
+
+
+@torch_only
+def test_a_caller_who_leaves_is_noticed_at_the_next_frame(engine: Any) -> None:
+    context = Context()
+    stream = engine.synthesize(SynthesizeRequest(text="Hello world. " * 20, voice="anne"), context)
+    next(stream)
+    context.cancelled.set()
+    with pytest.raises(Cancelled):
+        next(stream)
+    assert speak(engine), "it serves the next"
+
+
+@torch_only
+@pytest.mark.parametrize("voice", ["nobody", "", "../tiny/embeddings/anne", "anne.safetensors", "https://x.test/a.wav"])
+def test_a_voice_it_has_not_is_refused(engine: Any, voice: str) -> None:
+    with pytest.raises(VoiceNotFound):
+        speak(engine, voice=voice)
+
+
+@torch_only
+@pytest.mark.parametrize(("samples", "said"), [(np.zeros(3 * RATE), "silent"), (np.ones(RATE // 2), "at least 1 s")])
+def test_a_reference_that_says_nothing_is_refused(engine: Any, samples: Any, said: str) -> None:
+    with pytest.raises(InvalidAudio, match=said):
+        speak(engine, reference=Samples(data=samples.astype("<f4").tobytes(), rate=RATE))
+
+
+@torch_only
+@pytest.mark.parametrize(
+    "config",
+    ["[", "{}", json.dumps({"weights_path": "hf://kyutai/pocket-tts/x", "flow_lm": {"lookup_table": {}}})],
+)
+def test_a_configuration_nobody_can_use_is_said_so(tmp_path: Path, config: str) -> None:
+    pytest.importorskip("pocket_tts")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "config.yaml").write_text(config)
+    provider = make(tmp_path)
+    with pytest.raises(LoadFailed, match="could not be loaded"):
+        provider.load(LoadSpec(model=model_of(provider, "pocket-tts/bad")))
+
+
+@torch_only
+def test_another_device_is_refused(home: Path) -> None:
+    provider = make(home)
+    with pytest.raises(OpenSpeechError, match="runs on the CPU"):
+        provider.load(LoadSpec(model=model_of(provider, "pocket-tts/tiny"), device="cuda"))
