@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from open_speech_api.wire import transcript, transcript_events
 from open_speech_api.wire.errors import Envelope
-from open_speech_api.wire.speech import CONTENT_TYPES, AudioDelta, AudioDone, SpeechFields
+from open_speech_api.wire.speech import CONTENT_TYPES, AudioDelta, AudioDone, CloneFields, SpeechFields
 from open_speech_api.wire.transcription import TranscriptionFields, TranslationFields
 
 Json: TypeAlias = dict[str, Any]
@@ -22,9 +22,12 @@ REQUESTS: Mapping[str, tuple[str, type[Struct]]] = MappingProxyType(
         "/v1/audio/transcriptions": ("multipart/form-data", TranscriptionFields),
         "/v1/audio/translations": ("multipart/form-data", TranslationFields),
         "/v1/audio/speech": ("application/json", SpeechFields),
+        "/v1/audio/speech/clone": ("multipart/form-data", CloneFields),
     }
 )
 """Content type and fields of a route's POST body. A form has a file beside its fields."""
+FILE_FIELDS: Mapping[str, str] = MappingProxyType({"/v1/audio/speech/clone": "reference_audio"})
+"""Where the field of a form's file is not called ``file``."""
 JSON_ANSWERS: Mapping[str, tuple[type[Struct], ...]] = MappingProxyType(
     {
         "/v1/audio/transcriptions": (
@@ -43,6 +46,7 @@ EVENTS: Mapping[str, tuple[type[Struct], ...]] = MappingProxyType(
             transcript_events.TextDone,
         ),
         "/v1/audio/speech": (AudioDelta, AudioDone),
+        "/v1/audio/speech/clone": (AudioDelta, AudioDone),
     }
 )
 FILE: Json = {
@@ -80,8 +84,9 @@ def _add(operation: Json, path: str, schemas: Json) -> None:
     content_type, cls = REQUESTS[path]
     if content_type == "multipart/form-data":
         fields = schemas[cls.__name__]
-        fields["properties"] = {"file": FILE, **fields["properties"]}
-        fields["required"] = ["file", *fields["required"]]
+        file = FILE_FIELDS.get(path, "file")
+        fields["properties"] = {file: FILE, **fields["properties"]}
+        fields["required"] = [file, *fields["required"]]
     operation["requestBody"] = {"required": True, "content": {content_type: {"schema": _reference(cls)}}}
     content: Json = {}
     if path in JSON_ANSWERS:

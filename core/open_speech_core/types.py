@@ -65,6 +65,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     voice_design: bool = False
     voice_clone: bool = False
     instructions: bool = False
+    seed: bool = False
+    """Equal requests with an equal seed sound alike."""
     batch: bool = False
 
 

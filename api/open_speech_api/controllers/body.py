@@ -11,7 +11,7 @@ from open_speech_core.errors import Cancelled, UploadTooLarge
 from .waiting import AnyRequest
 
 JSON_MAX_BYTES = 1 << 20
-"""JSON bodies are small; audio is sent as a form."""
+"""JSON bodies are small; audio is sent as a form, or short and in base64."""
 
 
 class Body:
@@ -37,13 +37,13 @@ class Body:
             await drain(self._request.receive)
 
 
-async def read_small(request: AnyRequest) -> bytes:
-    """Read a JSON body. Raises ``UploadTooLarge`` above ``JSON_MAX_BYTES``."""
+async def read_small(request: AnyRequest, max_bytes: int = JSON_MAX_BYTES) -> bytes:
+    """Read a JSON body. Raises ``UploadTooLarge`` above ``max_bytes``."""
     body = Body(request)
     read = bytearray()
     async for chunk in body.chunks():
         read += chunk
-        if len(read) > JSON_MAX_BYTES:
+        if len(read) > max_bytes:
             await body.drain()
-            raise UploadTooLarge(f"the body is larger than {JSON_MAX_BYTES} bytes")
+            raise UploadTooLarge(f"the body is larger than {max_bytes} bytes")
     return bytes(read)

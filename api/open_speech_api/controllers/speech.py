@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
-from typing import Any
+from contextlib import ExitStack, aclosing
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from litestar import Controller, Response, post
 from litestar.di import NamedDependency
@@ -12,6 +14,7 @@ from litestar.response import Stream
 
 from open_speech_api.runtime.plan import (
     SPEECH_RATE,
+    Cloning,
     SpeechPlan,
     check_speech,
     request_options,
@@ -21,34 +24,35 @@ from open_speech_api.runtime.plan import (
 from open_speech_api.runtime.speech import Speech
 from open_speech_api.services import Services
 from open_speech_api.wire import events
+from open_speech_api.wire.multipart import check_content_length, read_form
 from open_speech_api.wire.speech import (
     CONTENT_TYPES,
     SpeechFields,
     SpeechUsage,
     audio_delta_event,
     audio_done_event,
+    decode_cloning,
     decode_speech,
     decode_speech_query,
+    reference_bytes,
 )
 from open_speech_core.errors import FeatureNotSupported, ModelNotFound, OpenSpeechError
 
 from . import answers
-from .body import read_small
+from .body import Body, read_small
 from .choosing import of_kind
 from .waiting import AnyRequest, primed, while_connected
 
+BYTES_PER_MB = 1_000_000
 AUDIO_TOKENS_PER_S = 20
 CHARACTERS_PER_TOKEN = 4
 """OpenAI's rules of thumb; clients only show these numbers."""
-UNSUPPORTED = (
-    "voice_design",
-    "reference_audio",
-    "clone_transcript",
-    "voice_library_ref",
-    "profile_id",
-    "seed",
-)
-"""Known fields that nothing installed here can honour yet; named in ``X-Ignored-Fields``."""
+SPEECH_JSON_MAX_BYTES = 16 << 20
+"""A reference may be in it: two minutes of 16-bit speech in base64."""
+UNSUPPORTED = ("voice_library_ref", "profile_id")
+"""Known fields that nothing can honour yet; named in ``X-Ignored-Fields``."""
+CLONING = ("reference_audio", "clone_transcript")
+REFERENCE = "reference_audio"
 
 
 class SpeechController(Controller):
@@ -58,56 +62,132 @@ class SpeechController(Controller):
     @post("/speech", summary="Speak a text", status_code=200)
     async def speech(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[Any]:
         """Turn a text into audio, sent as it is made; ``?stream=false`` sends the whole with its length."""
-        if not services.settings.tts.enabled:
-            raise ModelNotFound("TTS is disabled; set TTS_ENABLED=true", param=None)
-        services.pool.check_pressure("synthesizer", lambda: services.targets.ready("synthesizer"))
-        limit = services.settings.tts.max_input_length
-        fields, sent = decode_speech(await read_small(request), max_input_characters=limit)
-        query = decode_speech_query(dict(request.query_params))
-        sse = fields.stream_format == "sse"
-        plan = _plan(services, fields, sent, streamed=sse or query.stream is not False)
-        run = Speech(plan, pool=services.pool, media=services.targets.encode, caller=request.scope["state"]["caller"])
-        request.scope["state"]["model"] = plan.resolved.id
-        if not plan.streamed:
-            audio = await while_connected(request, _whole(run))
-            return Response(audio, headers=answers.headers(CONTENT_TYPES[plan.format], run.spent, plan.ignored))
-        stream = await primed(request, _events(run, plan) if sse else run.chunks())
-        kind = events.CONTENT_TYPE if sse else CONTENT_TYPES[plan.format]
-        headers = answers.headers(kind, run.spent, plan.ignored) | {"cache-control": "no-cache"}
-        return Stream(stream, headers=headers)
+        _check_open(services)
+        settings = services.settings
+        body = await read_small(request, SPEECH_JSON_MAX_BYTES)
+        fields, sent = decode_speech(body, max_input_characters=settings.tts.max_input_length)
+        with ExitStack() as stack:
+            reference = None
+            if fields.reference_audio:
+                limit = settings.server.max_upload_mb * BYTES_PER_MB
+                data = reference_bytes(fields.reference_audio, max_bytes=limit)
+                reference = stack.enter_context(services.request_folder()) / REFERENCE
+                await asyncio.to_thread(reference.write_bytes, data)
+            return await _answer(request, services, _Asked(fields, sent, reference), stack)
+
+    @post("/speech/clone", summary="Speak a text in the voice of a recording", status_code=200)
+    async def clone(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[Any]:
+        """Turn a text into audio with the voice of the file ``reference_audio``; 400 where the model cannot."""
+        _check_open(services)
+        settings = services.settings
+        limit = settings.server.max_upload_mb * BYTES_PER_MB
+        with ExitStack() as stack:
+            body = Body(request)
+            try:
+                check_content_length(request.headers.get("content-length"), max_file_bytes=limit, param=REFERENCE)
+                folder = stack.enter_context(services.request_folder())
+                kind = request.headers.get("content-type", "")
+                form = await read_form(body.chunks(), kind, folder=folder, max_file_bytes=limit, file_field=REFERENCE)
+            except OpenSpeechError:
+                await body.drain()
+                raise
+            fields, sent = decode_cloning(form.fields, max_input_characters=settings.tts.max_input_length)
+            return await _answer(request, services, _Asked(fields, sent, form.path, must_clone=True), stack)
 
 
-def _plan(services: Services, fields: SpeechFields, sent: Mapping[str, Any], *, streamed: bool) -> SpeechPlan:
+class _Asked(NamedTuple):
+    """A decoded request; the reference is a file."""
+
+    fields: SpeechFields
+    sent: Mapping[str, Any]
+    reference: Path | None
+    must_clone: bool = False
+
+
+def _check_open(services: Services) -> None:
+    if not services.settings.tts.enabled:
+        raise ModelNotFound("TTS is disabled; set TTS_ENABLED=true", param=None)
+    services.pool.check_pressure("synthesizer", lambda: services.targets.ready("synthesizer"))
+
+
+async def _answer(request: AnyRequest, services: Services, asked: _Asked, stack: ExitStack) -> Response[Any]:
+    """Plan, run, send. What is on the stack lives until the last byte was sent."""
+    fields = asked.fields
+    query = decode_speech_query(dict(request.query_params))
+    sse = fields.stream_format == "sse"
+    plan = _plan(services, asked, streamed=sse or query.stream is not False)
+    run = Speech(
+        plan,
+        pool=services.pool,
+        media=services.targets.encode,
+        decode=services.targets.decode,
+        caller=request.scope["state"]["caller"],
+    )
+    request.scope["state"]["model"] = plan.resolved.id
+    if not plan.streamed:
+        audio = await while_connected(request, _whole(run))
+        return Response(audio, headers=answers.headers(CONTENT_TYPES[plan.format], run.spent, plan.ignored))
+    made = _events(run, plan) if sse else run.chunks()
+    stream = await primed(request, _held(made, stack.pop_all()))
+    kind = events.CONTENT_TYPE if sse else CONTENT_TYPES[plan.format]
+    headers = answers.headers(kind, run.spent, plan.ignored) | {"cache-control": "no-cache"}
+    return Stream(stream, headers=headers)
+
+
+def _plan(services: Services, asked: _Asked, *, streamed: bool) -> SpeechPlan:
     """Check everything that needs no engine. Raises any 4xx of the tree."""
+    fields, sent = asked.fields, asked.sent
     if fields.input_type == "ssml":
         raise FeatureNotSupported("input_type 'ssml' is not supported; send plain text", param="input_type")
     tts = services.settings.tts
-    asked = of_kind(services, "synthesizer", fields.model or "")
-    resolved, voice = services.registry.serving(asked, fields.voice_name, tts.voice, designed=bool(fields.instructions))
+    wished = of_kind(services, "synthesizer", fields.model or "")
+    can = wished.provider.capabilities
+    if asked.must_clone and not can.voice_clone:
+        raise FeatureNotSupported(f"model {wished.id!r} cannot clone voices", param="model")
+    clones = asked.reference is not None and can.voice_clone
+    described = fields.instructions or fields.voice_design
+    resolved, voice = services.registry.serving(
+        wished, fields.voice_name, tts.voice, designed=bool(described), cloned=clones
+    )
     speed = tts.speed if fields.speed is None else fields.speed
     check_speech(resolved, speed=speed)
-    options, ignored = request_options(services.registry, resolved, sent, strict=True)
-    instructions = fields.instructions if takes_instructions(resolved) else None
-    if fields.instructions and not instructions:
-        ignored += ("instructions",)
+    options, ignored = request_options(services.registry, resolved, sent, strict=not asked.must_clone)
+    unheard = list(UNSUPPORTED)
+    if not takes_instructions(resolved):
+        described = None
+        unheard += ["instructions", "voice_design"]
+    if not clones:
+        unheard += CLONING
+    if not can.seed:
+        unheard.append("seed")
     takes_effects = services.settings.server.effects_enabled
-    if fields.effects and not takes_effects:
-        ignored += ("effects",)
+    if not takes_effects:
+        unheard.append("effects")
     return SpeechPlan(
         resolved=resolved,
-        target=services.targets.serving(resolved, asked),
+        target=services.targets.serving(resolved, wished),
         pieces=split_text(fields.input, fields.language),
         voice=voice,
         language=fields.language,
         speed=speed,
-        instructions=instructions,
+        instructions=described,
+        cloning=Cloning(path=asked.reference, text=fields.clone_transcript) if clones and asked.reference else None,
+        seed=fields.seed if can.seed else None,
         format=fields.response_format or tts.default_format,
         rate=fields.sample_rate or SPEECH_RATE,
         streamed=streamed,
         options=options,
         effects=services.targets.effects(fields.effects or () if takes_effects else ()),
-        ignored=(*ignored, *(name for name in UNSUPPORTED if getattr(fields, name) is not None)),
+        ignored=(*ignored, *(name for name in unheard if getattr(fields, name))),
     )
+
+
+async def _held(made: AsyncGenerator[bytes, None], stack: ExitStack) -> AsyncGenerator[bytes, None]:
+    """Keep what is on the stack until the last byte is taken, or the caller leaves."""
+    with stack:
+        async with aclosing(made):
+            async for each in made:
+                yield each
 
 
 async def _whole(run: Speech) -> bytes:

@@ -9,11 +9,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from open_speech_core.errors import InvalidAudio, InvalidRequest, ProtocolError
+from open_speech_core.errors import InvalidAudio, InvalidRequest
 from open_speech_core.registry import Resolved
 from open_speech_core.types import (
-    Decoded,
-    DecodeRequest,
     DiarizeRequest,
     KnownSpeaker,
     MappedFile,
@@ -22,7 +20,8 @@ from open_speech_core.types import (
 
 from .fleet import Target
 from .pool import Pool
-from .worker import UNLIMITED_ITEMS, Spent
+from .recordings import decode_whole
+from .worker import Spent
 
 LEAST_REFERENCE_S, MOST_REFERENCE_S = 2.0, 10.0
 """Length of a known speaker's recording; OpenAI's bounds."""
@@ -119,13 +118,12 @@ class Diarization:
 
     async def _decoded(self, path: Path, name: str) -> MappedFile:
         """Decode a file at the diarizer's rate, uncut."""
-        target = str(self._folder / name)
-        request = DecodeRequest(
-            path=str(path), target=target, rate=self.rate, span_s=None, max_audio_s=self._plan.max_audio_s
+        return await decode_whole(
+            path,
+            self._folder / name,
+            rate=self.rate,
+            max_audio_s=self._plan.max_audio_s,
+            pool=self._pool,
+            media=self._media,
+            caller=self._caller,
         )
-        with self._pool.ticket(self._media, caller=self._caller, spent=Spent()) as ticket:
-            async with aclosing(ticket.run(request, credit=UNLIMITED_ITEMS)) as items:
-                async for item in items:
-                    if isinstance(item, Decoded):
-                        return MappedFile(path=target, offset=0, frames=item.frames, rate=item.rate)
-        raise ProtocolError("a decode ended without saying so")

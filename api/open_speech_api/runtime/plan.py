@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -55,6 +56,15 @@ class TranscriptionPlan(Struct, frozen=True, kw_only=True):
     """Sent fields that only other providers know."""
 
 
+class Cloning(Struct, frozen=True, kw_only=True):
+    """A recording whose voice is to speak."""
+
+    path: Path
+    """The upload, in a folder of the request's own; its format is found from its bytes."""
+    text: str | None
+    """What is said in it."""
+
+
 class SpeechPlan(Struct, frozen=True, kw_only=True):
     """One text to one voice."""
 
@@ -65,6 +75,8 @@ class SpeechPlan(Struct, frozen=True, kw_only=True):
     language: str | None
     speed: float
     instructions: str | None
+    cloning: Cloning | None
+    seed: int | None
     format: AudioFormat
     rate: int
     streamed: bool

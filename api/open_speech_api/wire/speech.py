@@ -9,12 +9,15 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from open_speech_core.errors import InvalidRequest
+from open_speech_core.errors import InvalidRequest, UploadTooLarge
 
+from .data_url import read_data_url
 from .events import event
 from .fields import FormValue, decode_fields, explained
 
 AudioFormat: TypeAlias = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+
+EFFECTS_MAX = 16
 
 CONTENT_TYPES: Mapping[AudioFormat, str] = MappingProxyType(
     {
@@ -50,7 +53,7 @@ class SpeechFields(Struct, frozen=True, kw_only=True):
     reference_audio: str | None = None
     """Base64, or a data URL; never fetched from anywhere."""
     clone_transcript: str | None = None
-    effects: Annotated[tuple[Raw, ...], Meta(max_length=16)] | None = None
+    effects: Annotated[tuple[Raw, ...], Meta(max_length=EFFECTS_MAX)] | None = None
     """JSON of each effect, decoded by who makes it."""
     sample_rate: Annotated[int, Meta(ge=8000, le=48_000)] | None = None
     seed: Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)] | None = None
@@ -61,6 +64,26 @@ class SpeechFields(Struct, frozen=True, kw_only=True):
     def voice_name(self) -> str | None:
         """Give the voice in either form; None when it is unset or empty."""
         return (self.voice.id if isinstance(self.voice, VoiceId) else self.voice) or None
+
+
+class CloneFields(Struct, frozen=True, kw_only=True):
+    """``POST /v1/audio/speech/clone``, beside the recording; None is unset."""
+
+    input: str
+    model: str | None = None
+    voice: str | None = None
+    transcript: str | None = None
+    """What is said in the recording."""
+    instructions: Annotated[str, Meta(max_length=4096)] | None = None
+    response_format: AudioFormat | None = None
+    speed: Annotated[float, Meta(ge=0.25, le=4.0)] | None = None
+    stream_format: Literal["audio", "sse"] | None = None
+    language: str | None = None
+    effects: str | None = None
+    """The list, as JSON."""
+    sample_rate: Annotated[int, Meta(ge=8000, le=48_000)] | None = None
+    seed: Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)] | None = None
+    voice_library_ref: str | None = None
 
 
 class SpeechQuery(Struct, frozen=True, kw_only=True):
@@ -96,14 +119,37 @@ def decode_speech(body: bytes, *, max_input_characters: int) -> tuple[SpeechFiel
         fields = msgspec.json.decode(body, type=SpeechFields)
     except msgspec.ValidationError as error:
         raise explained(SpeechFields, error, sent) from error
-    length = len(fields.input)
-    if not fields.input.strip():
-        raise InvalidRequest("input: there is nothing to say; send a text", param="input")
-    if length > max_input_characters:
-        raise InvalidRequest(
-            f"input: {length} characters are more than the {max_input_characters} allowed", param="input"
-        )
+    _check_input(fields, max_input_characters)
     return _without_empty(fields), MappingProxyType({k: v for k, v in sent.items() if v is not None})
+
+
+def decode_cloning(
+    fields: Mapping[str, FormValue], *, max_input_characters: int
+) -> tuple[SpeechFields, Mapping[str, Any]]:
+    """Decode and check a form, whose file is the reference; ``transcript`` is what is said in it.
+
+    Raises:
+        InvalidRequest: naming the field.
+    """
+    form = decode_fields(CloneFields, {name: value for name, value in fields.items() if value != ""})
+    effects: tuple[Raw, ...] | None = None
+    if form.effects:
+        try:
+            effects = msgspec.json.decode(form.effects, type=Annotated[tuple[Raw, ...], Meta(max_length=EFFECTS_MAX)])
+        except msgspec.MsgspecError as error:
+            raise InvalidRequest("effects: must be a JSON list of at most 16 effects", param="effects") from error
+    told = {name: getattr(form, name) for name in form.__struct_fields__ if name not in ("effects", "transcript")}
+    found = SpeechFields(effects=effects, clone_transcript=form.transcript, **told)
+    _check_input(found, max_input_characters)
+    return found, MappingProxyType(dict(fields))
+
+
+def reference_bytes(text: str, *, max_bytes: int) -> bytes:
+    """Give a reference sent as base64 or as a data URL. Raises ``InvalidRequest`` and ``UploadTooLarge``."""
+    if len(text) * 3 // 4 > max_bytes:
+        raise UploadTooLarge(f"the reference is larger than {max_bytes / 1e6:g} MB", param="reference_audio")
+    url = text if text.lstrip()[:5].lower() == "data:" else f"data:audio/wav;base64,{text}"
+    return read_data_url(url, param="reference_audio")
 
 
 def decode_speech_query(query: Mapping[str, FormValue]) -> SpeechQuery:
@@ -119,6 +165,14 @@ def audio_delta_event(audio: bytes) -> bytes:
 def audio_done_event(usage: SpeechUsage) -> bytes:
     """Frame the end."""
     return event(AudioDone(usage=usage))
+
+
+def _check_input(fields: SpeechFields, max_characters: int) -> None:
+    length = len(fields.input)
+    if not fields.input.strip():
+        raise InvalidRequest("input: there is nothing to say; send a text", param="input")
+    if length > max_characters:
+        raise InvalidRequest(f"input: {length} characters are more than the {max_characters} allowed", param="input")
 
 
 def _object(body: bytes) -> dict[str, Any]:

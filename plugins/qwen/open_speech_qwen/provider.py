@@ -75,6 +75,7 @@ class QwenSynthesizer(Synthesizer[QwenOptions]):
         speed_control=True,
         voice_design=True,
         voice_clone=True,
+        seed=True,
         instructions=True,
     )
     Options = QwenOptions
