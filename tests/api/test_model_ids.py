@@ -174,3 +174,40 @@ def test_every_promised_id_resolves_to_itself(starter_server: Running, id: str) 
 @pytest.mark.parametrize(("alias", "id"), SHORT.items())
 def test_every_short_name_resolves(starter_server: Running, alias: str, id: str) -> None:
     assert starter_server.client.get(f"/api/models/{alias}/status").json()["id"] == id
+
+
+# what further plugins bring
+
+POCKET_IDS = ("pocket-tts", *(f"pocket-tts/{name}" for name in ("french", "german", "spanish", "italian", "portuguese")))
+QWEN_IDS = (
+    *(f"qwen3-tts/{size}-{variant}" for size in ("1.7B", "0.6B") for variant in ("CustomVoice", "Base")),
+    "qwen3-tts/1.7B-VoiceDesign",
+)
+FURTHER_SHORT = {
+    "pocket": "pocket-tts",
+    "qwen3-tts-0.6b": "qwen3-tts/0.6B-CustomVoice",
+    "qwen3-tts-1.7b": "qwen3-tts/1.7B-CustomVoice",
+}
+
+
+@pytest.fixture(scope="module")
+def further_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Have the engines that need torch, which asking about models does not."""
+    server = Running(tmp_path_factory.mktemp("further"), ("open_speech_pocket", "open_speech_qwen"))
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("id", [*POCKET_IDS, *QWEN_IDS])
+def test_ids_of_further_engines_resolve_with_and_without_their_plugin(
+    further_server: Running, echo_server: Running, id: str
+) -> None:
+    found = further_server.client.get(f"/api/models/{id}").json()
+    assert (found["id"], found["state"], found["provider_available"]) == (id, "available", True)
+    missing = echo_server.client.get(f"/api/models/{id}").json()
+    assert (missing["id"], missing["state"], missing["provider_available"]) == (id, "provider_missing", False)
+
+
+@pytest.mark.parametrize(("alias", "id"), FURTHER_SHORT.items())
+def test_short_names_of_further_engines_resolve(further_server: Running, alias: str, id: str) -> None:
+    assert further_server.client.get(f"/api/models/{alias}/status").json()["id"] == id
