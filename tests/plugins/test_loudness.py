@@ -110,6 +110,34 @@ def test_speech_comes_to_the_level(speech: Float32, before: float) -> None:
     assert np.abs(after).max() <= 1.0
 
 
+def spoken_db(samples: Float32) -> float:
+    frames = samples[: len(samples) // 480 * 480].reshape(-1, 480).astype(np.float64)
+    power = np.mean(frames**2, axis=1)
+    return float(10 * np.log10(np.mean(power[power > power.max() / 1000])))
+
+
+@pytest.mark.parametrize("before", [0.02, 0.1, 1.0])
+@pytest.mark.parametrize("seconds", [2.5, 7])
+@pytest.mark.parametrize("noise", [0.0, 0.0005])
+def test_speech_after_silence_comes_to_the_level(speech: Float32, before: float, seconds: float, noise: float) -> None:
+    silence = np.random.default_rng(0).normal(0, noise, round(seconds * RATE)).astype(np.float32)
+    after = through("level", np.concatenate([silence, speech * before]))[len(silence) :]
+    assert spoken_db(after) == pytest.approx(-18, abs=3.0)
+
+
+def test_speech_after_soft_noise_is_not_driven_into_the_limiter(speech: Float32) -> None:
+    noise = np.random.default_rng(0).normal(0, 10 ** (-55 / 20), 3 * RATE).astype(np.float32)
+    after = through("level", np.concatenate([noise, speech * 0.3]))[len(noise) :]
+    assert spoken_db(after[4 * RATE :]) == pytest.approx(-18, abs=4.0)
+    assert np.mean(np.abs(after[4 * RATE :]) > 0.84) < 1e-4
+
+
+def test_a_beginning_of_silence_does_not_hold_loudness_back(speech: Float32) -> None:
+    silence = np.zeros(12 * RATE, np.float32)
+    after = through("normalize", np.concatenate([silence, speech * 0.1]), target_lufs=-20)
+    assert lufs(after) == pytest.approx(-20, abs=1)
+
+
 def test_a_peak_bounds_the_gain() -> None:
     """One loud click among quiet noise must not be clipped for the noise's sake."""
     noise = np.random.default_rng(0).normal(0, 0.002, 3 * RATE).astype(np.float32)

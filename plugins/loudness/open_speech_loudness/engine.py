@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from .provider import LevelOptions, NormalizeOptions, PeakOptions
 
 EMPTY = np.zeros(0, np.float32)
-STEP_DB = 1.0
-"""Most the gain moves in a second, once it is set."""
+RISE_DB = 1.0
+"""Most the gain rises in a second, once it is set."""
+FALL_DB = 12.0
+"""Most it falls: what was set by soft noise must not hold the limiter down for half a minute of speech."""
 MOST_DB = 40.0
 """More would be noise."""
 MEASURED_S = 30
@@ -60,7 +62,10 @@ class PeakEngine(GainEngine):
 
 
 class GainSession(ProcessorSession):
-    """Holds the first seconds to set its gain by; then corrects it with every second, gently."""
+    """Holds the first seconds of sound to set its gain by; then corrects it with every second.
+
+    Silence before them passes as it is: it says nothing about what follows.
+    """
 
     def __init__(self, rate: int, hold_s: float, ceiling_db: float = CEILING_DB) -> None:
         self._second = rate
@@ -74,9 +79,7 @@ class GainSession(ProcessorSession):
 
     def feed(self, samples: Float32) -> Iterator[Float32]:
         self._held = np.concatenate([self._held, samples])
-        if self._gain_db is None and len(self._held) < self._hold:
-            return
-        while len(self._held) >= self._second:
+        while len(self._held) >= (self._hold if self._gain_db is None else self._second):
             second, self._held = self._held[: self._second], self._held[self._second :]
             yield self._limiter.feed(self._louder(second))
 
@@ -84,28 +87,31 @@ class GainSession(ProcessorSession):
         held, self._held = self._held, EMPTY
         if self._gain_db is None:
             # All is here: the gain is exact.
-            self._gain_db = self._wanted_db(held)
+            self._gain_db = self._wanted_db(held) or 0.0
             self._known = len(held)
         for start in range(0, len(held), self._second):
             yield self._limiter.feed(self._louder(held[start : start + self._second]))
         yield self._limiter.flush()
 
     @abstractmethod
-    def _wanted_db(self, samples: Float32) -> float:
-        """Say what would bring these samples to the target, dB; 0 where nothing can be said."""
+    def _wanted_db(self, samples: Float32) -> float | None:
+        """Say what would bring these samples to the target, dB; None where all is silence."""
 
     def _louder(self, second: Float32) -> Float32:
         before = self._gain_db
         if before is None:
+            if self._wanted_db(second) is None:
+                return second
             # No more than this, so that it does not matter in which pieces the stream came.
-            before = self._gain_db = self._wanted_db(np.concatenate([second, self._held])[: self._hold])
+            before = self._gain_db = self._wanted_db(np.concatenate([second, self._held])[: self._hold]) or 0.0
             self._known = self._hold - len(second)
         self._last.append(second)
         if self._known > 0:
             self._known -= len(second)
         else:
             wanted = self._wanted_db(np.concatenate(self._last))
-            self._gain_db += float(np.clip(wanted - before, -STEP_DB, STEP_DB))
+            if wanted is not None:
+                self._gain_db = before + float(np.clip(wanted - before, -FALL_DB, RISE_DB))
         gains_db = np.linspace(before, self._gain_db, len(second), dtype=np.float32)
         return cast("Float32", (second * 10 ** (gains_db / 20)).astype(np.float32))
 
@@ -120,9 +126,9 @@ class NormalizeSession(GainSession):
         self._target = cast("NormalizeOptions", config.options).target_lufs
         self._meter = pyloudnorm.Meter(config.rate)
 
-    def _wanted_db(self, samples: Float32) -> float:
+    def _wanted_db(self, samples: Float32) -> float | None:
         if not len(samples):
-            return 0.0
+            return None
         shortest = round(BLOCK_S * self._second) + 1
         if len(samples) < shortest:
             samples = np.resize(samples, shortest)
@@ -130,7 +136,7 @@ class NormalizeSession(GainSession):
             # Of a logarithm of nothing: silence.
             warnings.simplefilter("ignore", RuntimeWarning)
             loudness = float(self._meter.integrated_loudness(samples.astype(np.float64)))
-        return min(self._target - loudness, MOST_DB) if np.isfinite(loudness) else 0.0
+        return min(self._target - loudness, MOST_DB) if np.isfinite(loudness) else None
 
 
 class LevelSession(GainSession):
@@ -143,14 +149,14 @@ class LevelSession(GainSession):
         self._target = cast("LevelOptions", config.options).target_dbfs
         self._frame = max(1, round(FRAME_S * config.rate))
 
-    def _wanted_db(self, samples: Float32) -> float:
+    def _wanted_db(self, samples: Float32) -> float | None:
         frames = len(samples) // self._frame
         if not frames:
-            return 0.0
+            return None
         power = np.mean(samples[: frames * self._frame].reshape(frames, -1).astype(np.float64) ** 2, axis=1)
         loudest = float(power.max())
         if 10 * np.log10(loudest + 1e-12) < SILENCE_DB:
-            return 0.0
+            return None
         level_db = 10 * np.log10(np.mean(power[power > loudest * SPOKEN_SHARE]))
         headroom_db = FULL_SCALE_DB - 20 * np.log10(np.max(np.abs(samples)) + 1e-9)
         return float(min(self._target - level_db, max(0.0, headroom_db), MOST_DB))
@@ -165,7 +171,7 @@ class PeakSession(GainSession):
         self._target_db = 20 * np.log10(cast("PeakOptions", config.options).target)
         super().__init__(config.rate, self.HOLD_S, self._target_db)
 
-    def _wanted_db(self, samples: Float32) -> float:
+    def _wanted_db(self, samples: Float32) -> float | None:
         peak = float(np.abs(samples).max(initial=0.0))
         level_db = 20 * np.log10(peak + 1e-9)
-        return float(min(self._target_db - level_db, MOST_DB)) if level_db > SILENCE_DB else 0.0
+        return float(min(self._target_db - level_db, MOST_DB)) if level_db > SILENCE_DB else None
