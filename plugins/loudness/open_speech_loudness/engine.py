@@ -103,16 +103,18 @@ class GainSession(ProcessorSession):
             if self._wanted_db(second) is None:
                 return second
             # No more than this, so that it does not matter in which pieces the stream came.
-            before = self._gain_db = self._wanted_db(np.concatenate([second, self._held])[: self._hold]) or 0.0
+            before = self._wanted_db(np.concatenate([second, self._held])[: self._hold]) or 0.0
             self._known = self._hold - len(second)
+        after = before
         self._last.append(second)
         if self._known > 0:
             self._known -= len(second)
         else:
             wanted = self._wanted_db(np.concatenate(self._last))
             if wanted is not None:
-                self._gain_db = before + float(np.clip(wanted - before, -FALL_DB, RISE_DB))
-        gains_db = np.linspace(before, self._gain_db, len(second), dtype=np.float32)
+                after += float(np.clip(wanted - before, -FALL_DB, RISE_DB))
+        self._gain_db = after
+        gains_db = np.linspace(before, after, len(second), dtype=np.float32)
         return cast("Float32", (second * 10 ** (gains_db / 20)).astype(np.float32))
 
 
