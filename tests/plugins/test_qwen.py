@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,10 +23,11 @@ from open_speech_core.remote import Environment, read_environments, write_enviro
 from open_speech_core.testing import check_plugin
 from open_speech_core.types import LoadSpec, Model
 from open_speech_core.worker.engines import describe
-from open_speech_qwen.family import MODELS, SPEAKERS, TOKENIZER, repository
+from open_speech_qwen.family import MODELS, RATE, SPEAKERS, TOKENIZER, repository
 from open_speech_qwen.prompts import Prompts
 from open_speech_qwen.provider import FILES, REQUIRED, TOKENIZER_FILES, QwenOptions, QwenSynthesizer
 from open_speech_qwen.sentences import MOST, plain, sentences
+from open_speech_qwen.tempo import change_tempo
 
 LARGE, SMALL = "qwen3-tts/1.7B-CustomVoice", "qwen3-tts/0.6B-CustomVoice"
 DESIGN = "qwen3-tts/1.7B-VoiceDesign"
@@ -331,6 +333,22 @@ def test_no_mark_of_the_model_comes_from_a_text(parts: list[str]) -> None:
 def test_words_of_a_text_stay() -> None:
     assert plain("a < b | c > d <b>e</b>") == "a < b | c > d <b>e</b>"
     assert "".join(sentences("word " * 200)).count("word") == 200
+
+
+@pytest.mark.parametrize("speed", [0.25, 0.5, 0.8, 1.0, 1.5, 2.0, 4.0])
+def test_another_tempo_has_the_same_pitch(speed: float) -> None:
+    tone = (0.3 * np.sin(2 * np.pi * 220 * np.arange(2 * RATE) / RATE)).astype(np.float32)
+    changed = change_tempo(tone, RATE, speed)
+    assert changed.dtype == np.float32
+    assert len(changed) == pytest.approx(len(tone) / speed, rel=0.03)
+    spectrum = np.abs(np.fft.rfft(changed * np.hanning(len(changed))))
+    assert spectrum.argmax() * RATE / len(changed) == pytest.approx(220, abs=3)
+    assert np.abs(changed).max() == pytest.approx(0.3, abs=0.02)
+
+
+@pytest.mark.parametrize("length", [0, 1, 200])
+def test_what_is_too_short_to_be_stretched_stays(length: int) -> None:
+    assert len(change_tempo(np.ones(length, np.float32), RATE, 2.0)) == length
 
 
 def test_the_speakers_are_those_of_the_readme() -> None:

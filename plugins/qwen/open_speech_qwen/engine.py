@@ -6,11 +6,11 @@ import contextlib
 import gc
 import importlib.util
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import librosa
 import numpy as np
 import torch
 
@@ -35,6 +35,7 @@ from .family import LANGUAGES, RATE, Variant, variant_of  # noqa: E402
 from .prompts import Prompts  # noqa: E402
 from .provider import QwenOptions  # noqa: E402
 from .sentences import plain, sentences  # noqa: E402
+from .tempo import change_tempo  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,10 @@ SEED_RANGE = 1 << 64
 
 def load_engine(folder: Path, spec: LoadSpec, options: QwenOptions) -> QwenEngine:
     """Load the model in ``folder``. Raises ``LoadFailed``."""
-    transformers.logging.set_verbosity_error()
+    quiet: Any = transformers.logging.set_verbosity_error
+    quiet()
+    # Sentences differ in length: a plan for each shape, a thousand of them, only fills memory.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     device = choose_device(options.device or spec.device, torch.cuda.is_available(), torch.cuda.device_count())
     name = choose_type(spec.compute_type, device)
     torch.set_num_threads(spec.threads)
@@ -119,14 +123,15 @@ class QwenEngine(SynthesizerEngine):
         self.compute_type = compute_type
 
     def synthesize(self, request: SynthesizeRequest, context: Context) -> Iterator[Audio]:
-        speak = self._speaker(request)
+        with self._cancelled_by(context):
+            speak = self._speaker(request)
         if request.seed is not None:
             torch.manual_seed(request.seed % SEED_RANGE)
         for sentence in sentences(request.text):
             context.check()
             with self._cancelled_by(context):
                 waves, rate = speak(text=sentence, max_new_tokens=self._tokens(sentence))
-            samples = _stretched(np.asarray(waves[0], np.float32).reshape(-1), request.speed)
+            samples = change_tempo(np.asarray(waves[0], np.float32).reshape(-1), int(rate), request.speed)
             yield Audio(samples=np.clip(samples, -1.0, 1.0), rate=int(rate))
         context.check()
 
@@ -208,12 +213,15 @@ class QwenEngine(SynthesizerEngine):
 
     @contextlib.contextmanager
     def _cancelled_by(self, context: Context) -> Iterator[None]:
-        """Look before each token whether the caller has left: the library has no way to be told."""
-        hook = self._model.model.talker.register_forward_pre_hook(lambda *_: context.check())
+        """Look at each token, and at each layer of the codec, whether the caller has left: the library is not told."""
+        codec = self._model.model.speech_tokenizer.model
+        watched = [self._model.model.talker, *codec.modules()]
+        hooks = [module.register_forward_pre_hook(lambda *_: context.check()) for module in watched]
         try:
             yield
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
 
 
 def _bound(call: Callable[..., Any], **bound: Any) -> Callable[..., Any]:
@@ -222,14 +230,6 @@ def _bound(call: Callable[..., Any], **bound: Any) -> Callable[..., Any]:
             return call(**bound, **more)
 
     return speak
-
-
-def _stretched(samples: Float32, speed: float) -> Float32:
-    """Change the tempo and keep the pitch; the model has no speed of its own."""
-    if speed == 1.0 or not len(samples):
-        return samples
-    stretched: Float32 = librosa.effects.time_stretch(samples, rate=speed).astype(np.float32)
-    return stretched
 
 
 def _tone() -> Float32:

@@ -69,7 +69,7 @@ class QwenSynthesizer(Synthesizer[QwenOptions]):
         environment=hub.ENVIRONMENT,
     )
     capabilities = Capabilities(
-        cancel_s=5.0,
+        cancel_s=2.5,
         streaming=True,
         languages=tuple(LANGUAGES),
         speed_control=True,
