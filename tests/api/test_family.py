@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
-from api.calling import pitch, refused, speak
+from api.calling import pitch, refused, speak, tone
 from api.serving import Running, StartServer
 
 SMALL, DESIGN = "qwen3-tts/0.6B-CustomVoice", "qwen3-tts/1.7B-VoiceDesign"
@@ -59,6 +61,33 @@ def test_the_small_size_leaves_instructions_for_a_speaker_out_and_says_so(server
     response = speak(server, model=SMALL, voice="Ryan", instructions="Whisper.", response_format="pcm")
     assert response.headers["x-ignored-fields"] == "instructions"
     assert pitch(np.frombuffer(response.content, "<i2") / 32768, 24_000) == pytest.approx(900, abs=3)
+
+
+def heard(response: httpx.Response) -> float:
+    assert response.status_code == 200, response.text
+    return pitch(np.frombuffer(response.content, "<i2") / 32768, 24_000)
+
+
+def test_the_readme_s_design_reaches_the_model_that_designs(server: Running) -> None:
+    design = "A warm, deep male voice with a slight British accent"
+    response = speak(server, "Good morning!", model=SMALL, voice="default", voice_design=design, response_format="pcm")
+    assert heard(response) == pytest.approx(550, abs=3)
+
+
+def test_a_design_styles_a_speaker_who_is_named(server: Running) -> None:
+    response = speak(server, model="qwen3", voice="Serena", voice_design="Sad.", response_format="pcm")
+    assert heard(response) == pytest.approx(350, abs=3)
+
+
+def test_the_readme_s_clones_reach_the_model_that_clones(server: Running) -> None:
+    reference = tone(2.0)
+    form = {"input": "Hello, I sound like the reference!", "model": SMALL, "response_format": "pcm"}
+    files = {"reference_audio": ("reference.wav", reference)}
+    cloned = server.client.post("/v1/audio/speech/clone", data=form, files=files)
+    assert heard(cloned) == pytest.approx(1100, abs=3)
+    encoded = b64encode(reference).decode()
+    response = speak(server, "Hello", model=SMALL, voice="default", reference_audio=encoded, response_format="pcm")
+    assert heard(response) == pytest.approx(1100, abs=3)
 
 
 def test_the_tokenizer_speaks_nothing(server: Running) -> None:

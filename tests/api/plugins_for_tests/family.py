@@ -33,6 +33,8 @@ class Tones(SynthesizerEngine):
 
     def synthesize(self, request: SynthesizeRequest, context: Context) -> Iterator[Audio]:
         pitch = PITCHES[self._model.id] + (INSTRUCTED_HZ if request.instructions else 0)
+        assert (request.reference is not None) == self._model.id.endswith("-Base")
+        assert request.reference is None or request.reference.rate == RATE
         level = 0.25 if request.voice else 0.5
         samples = level * np.sin(2 * np.pi * pitch / RATE * np.arange(RATE))
         yield Audio(samples=samples.astype(np.float32), rate=RATE)
