@@ -178,7 +178,10 @@ def test_every_short_name_resolves(starter_server: Running, alias: str, id: str)
 
 # what further plugins bring
 
-POCKET_IDS = ("pocket-tts", *(f"pocket-tts/{name}" for name in ("french", "german", "spanish", "italian", "portuguese")))
+POCKET_IDS = (
+    "pocket-tts",
+    *(f"pocket-tts/{name}" for name in ("french", "german", "spanish", "italian", "portuguese")),
+)
 QWEN_IDS = (
     *(f"qwen3-tts/{size}-{variant}" for size in ("1.7B", "0.6B") for variant in ("CustomVoice", "Base")),
     "qwen3-tts/1.7B-VoiceDesign",
