@@ -180,10 +180,10 @@ def catalogue(session: nox.Session) -> None:
         extra = f"[{entry['extra']}]" if entry.get("extra") else ""
         names = (QWEN_LOCK,) if entry["name"] == "qwen3" else ("requirements.lock", "requirements-engines.lock")
         locks = [argument for lock in names for argument in ("-c", lock)]
-        wanted.write_text(f"{ROOT / 'core'}\n{plugin}{extra}\n")
-        ours = [
-            argument for name in ("open-speech-core", entry["distribution"]) for argument in ("--no-emit-package", name)
-        ]
+        own = entry.get("own", ["open-speech-core"])
+        folders = [ROOT / "core", *(ROOT / "plugins" / name.removeprefix("open-speech-") for name in own[1:])]
+        wanted.write_text("".join(f"{folder}\n" for folder in folders) + f"{plugin}{extra}\n")
+        ours = [argument for name in (*own, entry["distribution"]) for argument in ("--no-emit-package", name)]
         session.run(
             *("uv", "pip", "compile", str(wanted), "--universal", "--python-version", "3.11", "--generate-hashes"),
             *("--no-build", "--custom-compile-command", "nox -s catalogue", "--no-annotate", "--quiet", *ours, *locks),

