@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from api.calling import TRANSCRIPTIONS, TRANSLATIONS, events, refused, tone, transcribe, wav
+from api.calling import TRANSCRIPTIONS, TRANSLATIONS, events, refused, timing, tone, transcribe, wav
 from api.serving import ECHO, Running, StartServer
 
 TONES = ("open_speech_echo", "api.plugins_for_tests.tones")
@@ -102,6 +102,7 @@ def test_rttm_says_who_speaks_when_and_recognises_nothing(tones_server: Running)
     file = whistled((LOW, 1.5), (HIGH, 2.25))
     response = transcribe(tones_server, file, response_format="rttm", name="my talk.wav", fail="raise")
     assert response.status_code == 200, "the recogniser, told to fail, was not asked"
+    assert timing(response)["engine"] > 0
     assert response.headers["content-type"] == "text/plain; charset=utf-8"
     assert response.text == (
         "SPEAKER my_talk 1 0.000 1.500 <NA> <NA> A <NA> <NA>\nSPEAKER my_talk 1 1.500 2.250 <NA> <NA> B <NA> <NA>\n"

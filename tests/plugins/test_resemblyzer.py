@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from api.calling import transcribe, wav
+from api.serving import STARTER, StartServer
 from bench.diarization import error_rate, read_rttm
 from open_speech_core.errors import InvalidRequest, LoadFailed, WeightsMissing
 from open_speech_core.providers import Context
@@ -177,6 +179,23 @@ def test_asking_it_imports_no_model_library() -> None:
         "print(sorted({'scipy', 'numpy', 'onnxruntime'} & set(sys.modules)))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+@pytest.mark.model
+def test_what_each_said_is_in_their_segments(start_server: StartServer, jfk: Float32, lj: Lj) -> None:
+    """Real speech, recogniser and diarizer: Kennedy for 8 s, LJ for 5 s, Kennedy again for 3 s."""
+    pytest.importorskip("open_speech_starter")
+    server = start_server((*STARTER, "open_speech_resemblyzer"))
+    file = wav((talk(jfk[: 8 * RATE], lj[1], jfk[8 * RATE :]) * 32767).astype("<i2").tobytes(), RATE)
+
+    body = transcribe(server, file, model=..., diarize="true", speakers="2").json()
+    said = {name: "".join(s["text"] for s in body["segments"] if s["speaker"] == name).lower() for name in ("A", "B")}
+    assert {segment["speaker"] for segment in body["segments"]} == {"A", "B"}
+    assert all(words in said["A"] for words in ("ask not", "ask what you can do"))
+    assert "block books" in said["B"]
+    assert "ask" not in said["B"]
+    assert " ".join(segment["text"] for segment in body["segments"]) == body["text"]
+    assert body["text"] == transcribe(server, file, model=...).json()["text"]
 
 
 @pytest.mark.timeout(300)

@@ -21,6 +21,7 @@ from open_speech_api.runtime.plan import (
 )
 from open_speech_api.runtime.speakers import told_apart
 from open_speech_api.runtime.transcription import Transcription, Upload
+from open_speech_api.runtime.worker import Spent
 from open_speech_api.services import Services
 from open_speech_api.wire import events
 from open_speech_api.wire.fields import fitted
@@ -118,7 +119,7 @@ async def _serve(request: AnyRequest, services: Services, task: Task) -> Respons
                 languages=job.languages,
                 known_speakers=job.known,
             )
-            headers = answers.headers(CONTENT_TYPES[job.format], run.spent, job.plan.ignored)
+            headers = answers.headers(CONTENT_TYPES[job.format], _spent(run, job), job.plan.ignored)
             return Response(body, headers=headers)
         stream = await primed(request, _events(run, job, stack.pop_all()))
         headers = answers.headers(events.CONTENT_TYPE, run.spent, job.plan.ignored) | {"cache-control": "no-cache"}
@@ -132,6 +133,11 @@ def _run(services: Services, job: _Job, caller: str) -> Transcription:
     if job.speakers is not None:
         diarization = Diarization(job.speakers, upload.path, upload.folder, pool=pool, media=media, caller=caller)
     return Transcription(job.plan, upload, pool=pool, media=media, caller=caller, diarization=diarization)
+
+
+def _spent(run: Transcription, job: _Job) -> Spent:
+    """Give where the time went: in the recogniser, unless nothing was recognised."""
+    return run.diarization.spent if job.format == "rttm" and run.diarization is not None else run.spent
 
 
 async def _read(request: AnyRequest, services: Services, stack: ExitStack) -> Form:
