@@ -224,6 +224,14 @@ def test_a_voice_nobody_has_is_refused(echo_registry: Registry) -> None:
         echo_registry.voice(model, "bass")
 
 
+@pytest.mark.parametrize("asked", [None, "default", "square", "nova"])
+def test_a_model_without_siblings_serves_everything_itself(asked: str | None, echo_registry: Registry) -> None:
+    model = echo_registry.resolve("synthesizer", "echo-voice")
+    for designed in (False, True):
+        found, voice = echo_registry.serving(model, asked, designed=designed)
+        assert (found, voice) == (model, echo_registry.voice(model, asked))
+
+
 def test_a_plugin_with_bad_settings_is_reported_with_all_of_them_and_left_out(tmp_path: Path) -> None:
     environ = {"ECHO_RATE": "fast", "ECHO_LOAD_DELAY_S": "-1"}
     found = build_registry(discover(["open_speech_echo"]), environ=environ, data_dir=tmp_path)
