@@ -51,6 +51,7 @@ SPEECH_JSON_MAX_BYTES = 16 << 20
 """A reference may be in it: two minutes of 16-bit speech in base64."""
 UNSUPPORTED = ("voice_library_ref", "profile_id")
 """Known fields that nothing can honour yet; named in ``X-Ignored-Fields``."""
+DESCRIPTIONS = ("instructions", "voice_design")
 CLONING = ("reference_audio", "clone_transcript")
 REFERENCE = "reference_audio"
 
@@ -152,17 +153,17 @@ def _plan(services: Services, asked: _Asked, *, streamed: bool) -> SpeechPlan:
     speed = tts.speed if fields.speed is None else fields.speed
     check_speech(resolved, speed=speed)
     options, ignored = request_options(services.registry, resolved, sent, strict=not asked.must_clone)
-    unheard = list(UNSUPPORTED)
-    if not takes_instructions(resolved):
-        described = None
-        unheard += ["instructions", "voice_design"]
-    if not clones:
-        unheard += CLONING
-    if not can.seed:
-        unheard.append("seed")
     takes_effects = services.settings.server.effects_enabled
-    if not takes_effects:
-        unheard.append("effects")
+    unheard = {
+        UNSUPPORTED: True,
+        DESCRIPTIONS: not takes_instructions(resolved),
+        CLONING: not clones,
+        ("seed",): not can.seed,
+        ("effects",): not takes_effects,
+    }
+    ignored += tuple(
+        name for names, ignore in unheard.items() if ignore for name in names if getattr(fields, name) not in (None, ())
+    )
     return SpeechPlan(
         resolved=resolved,
         target=services.targets.serving(resolved, wished),
@@ -170,7 +171,7 @@ def _plan(services: Services, asked: _Asked, *, streamed: bool) -> SpeechPlan:
         voice=voice,
         language=fields.language,
         speed=speed,
-        instructions=described,
+        instructions=described if takes_instructions(resolved) else None,
         cloning=Cloning(path=asked.reference, text=fields.clone_transcript) if clones and asked.reference else None,
         seed=fields.seed if can.seed else None,
         format=fields.response_format or tts.default_format,
@@ -178,7 +179,7 @@ def _plan(services: Services, asked: _Asked, *, streamed: bool) -> SpeechPlan:
         streamed=streamed,
         options=options,
         effects=services.targets.effects(fields.effects or () if takes_effects else ()),
-        ignored=(*ignored, *(name for name in unheard if getattr(fields, name))),
+        ignored=ignored,
     )
 
 
