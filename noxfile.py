@@ -23,7 +23,7 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 SERVER_REQUIREMENTS = "api/open_speech_api/installs/requirements/server.txt"
 TYPED = ["core/open_speech_core", "api/open_speech_api", "plugins/echo/open_speech_echo"]
 
-WITHOUT_TORCH = "starter,echo,effects,denoise"
+WITHOUT_TORCH = "starter,kokoro,resemblyzer,echo,effects,denoise"
 """The extras of which `requirements.lock` has all; it is what every change is tested with."""
 TORCH_PYTHONS = ["3.11", "3.12"]
 """What the engines on torch run under."""

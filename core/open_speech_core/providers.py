@@ -198,9 +198,14 @@ class Provider(ABC, Generic[OptionsT]):
         return ()
 
     def check_voice(self, model: Model, voice: str) -> None:
-        """Raise ``VoiceNotFound`` unless the voice (or blend) can be spoken. Needs no engine."""
+        """Raise ``VoiceNotFound`` unless the voice (or blend) can be spoken. Needs no engine.
+
+        A blend is ``FeatureNotSupported`` where the capabilities have none.
+        """
         known = [each.id for each in self.voices(model)]
         if voice not in known:
+            if "+" in voice and not self.capabilities.voice_blend:
+                raise FeatureNotSupported(f"model {model.id!r} cannot blend voices; name one of them", param="voice")
             has = f"; it has {', '.join(known[:20])}" if known else ""
             raise VoiceNotFound(f"model {model.id!r} has no voice {voice[:100]!r}{has}", param="voice")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from open_speech_core.errors import VoiceNotFound
+from open_speech_core.errors import FeatureNotSupported, VoiceNotFound
 from open_speech_core.plugins import PluginRecord
 from open_speech_core.registry import Registry
 from open_speech_core.remote import Environment, RemoteProvider, read_environments, write_environment
@@ -68,8 +68,9 @@ def test_a_blend_with_a_stranger_may_not(voice: str) -> None:
 
 def test_an_engine_that_does_not_blend_refuses() -> None:
     provider = remote(described())
-    with pytest.raises(VoiceNotFound):
+    with pytest.raises(FeatureNotSupported) as caught:
         provider.check_voice(next(iter(provider.models())), "ann+ben")
+    assert caught.value.param == "voice"
 
 
 def test_kinds_that_work_inside_the_media_worker_are_left_to_the_servers_own_environment(tmp_path: Path) -> None:
