@@ -90,6 +90,12 @@ def test_the_readme_s_clones_reach_the_model_that_clones(server: Running) -> Non
     assert heard(response) == pytest.approx(1100, abs=3)
 
 
+def test_a_seed_reaches_the_model(server: Running) -> None:
+    response = speak(server, model=SMALL, voice="Ryan", seed=7, response_format="pcm")
+    assert heard(response) == pytest.approx(907, abs=3)
+    assert "x-ignored-fields" not in response.headers
+
+
 def test_the_tokenizer_speaks_nothing(server: Running) -> None:
     response = speak(server, model="qwen3-tts/Tokenizer-12Hz", voice=...)
     refused(response, 400, "feature_not_supported", param="model")

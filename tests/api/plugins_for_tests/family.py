@@ -32,7 +32,7 @@ class Tones(SynthesizerEngine):
         self._model = model
 
     def synthesize(self, request: SynthesizeRequest, context: Context) -> Iterator[Audio]:
-        pitch = PITCHES[self._model.id] + (INSTRUCTED_HZ if request.instructions else 0)
+        pitch = PITCHES[self._model.id] + (INSTRUCTED_HZ if request.instructions else 0) + (request.seed or 0)
         assert (request.reference is not None) == self._model.id.endswith("-Base")
         assert request.reference is None or request.reference.rate == RATE
         level = 0.25 if request.voice else 0.5
