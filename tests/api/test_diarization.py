@@ -246,3 +246,11 @@ def test_a_diarizer_that_fails_fails_the_request(start_server: StartServer) -> N
     response = transcribe(server, tone(5.0), response_format="rttm", fail="raise")
     assert response.status_code >= 500
     assert transcribe(server, tone(5.0), diarize="true").status_code == 200
+
+
+def test_a_diarizer_is_loaded_and_unloaded_by_name(start_server: StartServer) -> None:
+    server = start_server(TONES)
+    assert server.client.post("/api/models/tones/load").json()["state"] == "loaded"
+    assert server.client.get("/api/models/tones").json()["state"] == "loaded"
+    assert server.client.delete("/api/models/tones").status_code == 200
+    assert "tones" not in {model["id"] for model in server.client.get("/v1/models").json()["data"]}

@@ -78,6 +78,11 @@ def test_one_person_is_one(engine: ResemblyzerEngine, lj: Lj) -> None:
     assert {turn.speaker for turn in told(engine, talk(*lj))} == {"SPEAKER_00"}
 
 
+def test_a_stray_moment_is_nobody(engine: ResemblyzerEngine, jfk: Float32) -> None:
+    """Less than a second of this speech sounds unlike the rest of it."""
+    assert {turn.speaker for turn in told(engine, jfk)} == {"SPEAKER_00"}
+
+
 def test_the_number_of_speakers_is_kept_to(engine: ResemblyzerEngine, telephone: Float32) -> None:
     assert len({turn.speaker for turn in told(engine, telephone, 1)}) == 1
     assert len({turn.speaker for turn in told(engine, telephone, 2)}) == 2

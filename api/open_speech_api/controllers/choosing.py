@@ -11,6 +11,9 @@ from open_speech_core.registry import DEFAULT_ALIASES, Resolved
 from open_speech_core.types import Kind
 
 OFFERED: tuple[Kind, ...] = ("transcriber", "synthesizer")
+"""Kinds whose models are listed."""
+CONTROLLED: tuple[Kind, ...] = (*OFFERED, "diarizer")
+"""Kinds whose models are fetched, loaded and deleted by name."""
 ID_MAX_CHARACTERS = 512
 _NAME_ENDS = re.compile("[:/]")
 """A provider's name is before the first of these."""
@@ -40,7 +43,8 @@ def check_id(id: str) -> str:
 
 def setting_of(services: Services, kind: Kind) -> str | None:
     """Give the configured default of a kind."""
-    return services.settings.stt.model if kind == "transcriber" else services.settings.tts.model
+    stt, tts = services.settings.stt, services.settings.tts
+    return {"transcriber": stt.model, "synthesizer": tts.model, "diarizer": stt.diarize_model}.get(kind)
 
 
 def offered(services: Services) -> tuple[Kind, ...]:
@@ -50,15 +54,15 @@ def offered(services: Services) -> tuple[Kind, ...]:
 
 def is_known(services: Services, id: str) -> bool:
     """Say whether a model has exactly this id: one that is listed, or lies here, not one that could be fetched."""
-    if any(services.registry.listed(kind, id) for kind in OFFERED):
+    if any(services.registry.listed(kind, id) for kind in CONTROLLED):
         return True
-    claims = [claim for kind in OFFERED if (claim := _claimed(services, kind, id)) is not None]
+    claims = [claim for kind in CONTROLLED if (claim := _claimed(services, kind, id)) is not None]
     return any(claim.id == id and services.registry.on_disk(claim) for claim in claims)
 
 
 def missing(services: Services, id: str) -> Entry | None:
     """Give the catalogue's entry whose provider would have a model, while that is not installed."""
-    if any(services.registry.listed(kind, id) for kind in OFFERED):
+    if any(services.registry.listed(kind, id) for kind in CONTROLLED):
         return None
     absent = services.installs.missing()
     if (listed := next((entry for entry in absent if id in entry.models), None)) is not None:
@@ -98,18 +102,18 @@ def of_kind(services: Services, kind: Kind, id: str) -> Resolved:
 
 
 def any_kind(services: Services, id: str) -> Resolved:
-    """Find a model of either kind: who lists the id, else whose name it begins with, else who claims it first.
+    """Find a model of any kind: who lists the id, else whose name it begins with, else who claims it first.
 
     Raises:
         ProviderMissing: the catalogue knows its provider, which is not installed.
         ModelNotFound: nobody knows it.
     """
-    for kind in OFFERED:
+    for kind in CONTROLLED:
         if (found := services.registry.listed(kind, id)) is not None:
             return found
     if (entry := missing(services, id)) is not None:
         raise provider_missing(entry, id)
-    claims = [claim for kind in OFFERED if (claim := _claimed(services, kind, id)) is not None]
+    claims = [claim for kind in CONTROLLED if (claim := _claimed(services, kind, id)) is not None]
     for claim in claims:
         if claim.provider.info.name == id.partition("/")[0]:
             return claim

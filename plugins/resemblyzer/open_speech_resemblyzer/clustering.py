@@ -18,7 +18,7 @@ MOST_CLUSTERED = 1_500
 
 STRAYS = 16
 """Groups of strays that are looked past where the number of speakers is known."""
-FEWEST, ENOUGH = 4, 25
+FEWEST, ENOUGH = 6, 25
 """Voices a speaker must have: at least and at most."""
 SHARE = 0.05
 """Between these, the share of all voices that makes a speaker."""
