@@ -219,7 +219,7 @@ def test_packs_are_read_from_all_their_forms(alone: Path) -> None:
 
 @pytest.mark.torch
 def test_a_pack_that_torch_saved_is_read(alone: Path) -> None:
-    import torch
+    torch = pytest.importorskip("torch")
 
     from open_speech_kokoro.packs import Packs
 

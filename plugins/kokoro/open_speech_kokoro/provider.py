@@ -53,7 +53,7 @@ class KokoroSynthesizer(Synthesizer[KokoroOptions]):
     info = ProviderInfo(
         name="kokoro",
         title="Kokoro",
-        licence="MIT",
+        licence="MIT AND GPL-3.0-or-later",
         homepage="https://github.com/hexgrad/kokoro",
         env_prefix="KOKORO_",
         environment=hub.ENVIRONMENT,
