@@ -19,6 +19,7 @@ from msgspec import structs
 from . import (
     engines,
     health,
+    kokoro,
     leaving,
     live,
     long_audio,
@@ -52,6 +53,7 @@ MEASUREMENTS: Mapping[str, Measurement] = MappingProxyType(
         "leaving": leaving.measure,
         "long_audio": long_audio.measure,
         "engines": engines.measure,
+        "kokoro": kokoro.measure,
     }
 )
 SOAK_MINUTES = 30.0

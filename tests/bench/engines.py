@@ -11,6 +11,7 @@ from msgspec import Struct
 from . import estimates
 from .client import Answer, Client, Upload
 from .clips import PARAGRAPH, SENTENCE
+from .kokoro import own_voices
 from .processes import pss_mb, role
 from .results import Result, judged
 from .stage import STARTER, Running, Stage
@@ -49,7 +50,10 @@ def measure(stage: Stage) -> Iterator[Result]:
     """Measure every engine that is installed, each on a server of its own, with one thread."""
     for candidate in CANDIDATES:
         if all(find_spec(plugin) for plugin in candidate.plugins):
-            with stage.server(*candidate.plugins, **ALONE) as server, stage.client(server) as client:
+            with (
+                stage.server(*candidate.plugins, **ALONE, **own_voices(stage)) as server,
+                stage.client(server) as client,
+            ):
                 yield from _one(stage, candidate, server, client)
 
 

@@ -17,7 +17,7 @@ from ..api.serving import clean_environment
 from .machine import usable_cores
 from .raw_child import Command, Took
 
-Engine = Literal["whisper", "fitted", "piper"]
+Engine = Literal["whisper", "fitted", "piper", "kokoro"]
 
 REST_S = 0.3
 """Pause between contestants: OpenMP's threads spin for 0.2 s after a call and would disturb the next."""
@@ -26,10 +26,10 @@ REST_S = 0.3
 class Raw:
     """One raw engine. It loads beside others; the first call waits for that."""
 
-    def __init__(self, engine: Engine, threads: int) -> None:
+    def __init__(self, engine: Engine, threads: int, *more: str) -> None:
         self.threads = threads
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.raw_child", engine, str(threads)],
+            [sys.executable, "-m", "tests.bench.raw_child", engine, str(threads), *more],
             env=clean_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -67,9 +67,9 @@ class Raw:
 
 
 @contextmanager
-def raw(engine: Engine, threads: int) -> Iterator[Raw]:
-    """Run one raw engine."""
-    running = Raw(engine, threads)
+def raw(engine: Engine, threads: int, *more: str) -> Iterator[Raw]:
+    """Run one raw engine; ``more`` is what its maker takes beside the threads."""
+    running = Raw(engine, threads, *more)
     try:
         yield running
     finally:

@@ -114,12 +114,44 @@ def make_piper(threads: int) -> Callable[[Command], Made]:
     return call
 
 
-MAKERS = {"whisper": make_whisper, "fitted": make_fitted, "piper": make_piper}
+def make_kokoro(threads: int, pack: str) -> Callable[[Command], Made]:
+    """Load the int8 weights of the packages and one voice, with so many threads; give the call."""
+    import tempfile
+
+    import numpy as np
+    import onnxruntime
+    from kokoro_onnx import Kokoro
+
+    from open_speech_kokoro.files import packaged_onnx
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    voice = np.fromfile(pack, "<f4").reshape(510, 1, 256)
+    with tempfile.TemporaryDirectory() as folder:
+        weights, voices = Path(folder, "int8.onnx"), Path(folder, "voices.npz")
+        weights.write_bytes(b"".join(part.read_bytes() for part in packaged_onnx()))
+        np.savez(str(voices), voice=voice)
+        session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+        library = Kokoro.from_session(session, str(voices))
+
+    def call(command: Command) -> Made:
+        samples, rate = library.create(command.subject, voice)
+        return Made(audio_s=len(samples) / rate)
+
+    return call
 
 
-def main(engine: str, threads: int) -> None:
+MAKERS: dict[str, Callable[..., Callable[[Command], Made]]] = {
+    "whisper": make_whisper,
+    "fitted": make_fitted,
+    "piper": make_piper,
+    "kokoro": make_kokoro,
+}
+
+
+def main(engine: str, threads: int, *more: str) -> None:
     """Load, say so by an empty answer, then obey until stdin ends."""
-    call = MAKERS[engine](threads)
+    call = MAKERS[engine](threads, *more)
     _answer(Took(seconds=(), audio_s=0.0))
     for line in sys.stdin.buffer:
         command = msgspec.json.decode(line, type=Command)
@@ -138,4 +170,4 @@ def _answer(took: Took) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
