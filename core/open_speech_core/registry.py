@@ -265,7 +265,10 @@ class Registry:
             return setting if setting in voices else voices[0] if voices else ""
         if asked not in voices and asked in OPENAI_VOICES:
             own = resolved.provider.openai_voices.get(asked)
-            return own or (voices[OPENAI_VOICES.index(asked) % len(voices)] if voices else "")
+            if own in voices:
+                return own
+            # The provider's choice may not be here: files of voices come and go.
+            return voices[OPENAI_VOICES.index(asked) % len(voices)] if voices else ""
         resolved.provider.check_voice(resolved.model, asked)
         return asked
 
