@@ -196,7 +196,9 @@ FURTHER_SHORT = {
 @pytest.fixture(scope="module")
 def further_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Have the engines that need torch, which asking about models does not."""
-    server = Running(tmp_path_factory.mktemp("further"), ("open_speech_pocket", "open_speech_qwen"))
+    server = Running(
+        tmp_path_factory.mktemp("further"), ("open_speech_kokoro", "open_speech_pocket", "open_speech_qwen")
+    )
     yield server
     server.stop()
 
@@ -214,3 +216,10 @@ def test_ids_of_further_engines_resolve_with_and_without_their_plugin(
 @pytest.mark.parametrize(("alias", "id"), FURTHER_SHORT.items())
 def test_short_names_of_further_engines_resolve(further_server: Running, alias: str, id: str) -> None:
     assert further_server.client.get(f"/api/models/{alias}/status").json()["id"] == id
+
+
+def test_kokoro_resolves_with_and_without_its_plugin(further_server: Running, echo_server: Running) -> None:
+    found = further_server.client.get("/api/models/kokoro").json()
+    assert (found["id"], found["provider_available"]) == ("kokoro", True)
+    assert found["state"] in ("available", "downloaded")
+    assert echo_server.client.get("/api/models/kokoro").json()["state"] == "provider_missing"
