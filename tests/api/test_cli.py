@@ -290,7 +290,7 @@ def test_a_torn_answer_keeps_the_file_that_was_there(tmp_path: Path, stranger: s
     assert (tmp_path / "a.wav").read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("format_", ["text", "json", "verbose_json", "srt", "vtt"])
+@pytest.mark.parametrize("format_", ["text", "json", "verbose_json", "diarized_json", "srt", "vtt", "rttm"])
 def test_transcripts_come_in_every_format(echo_server: Running, spoken: Path, format_: str) -> None:
     done = run(spoken.parent, "transcribe", spoken.name, "--url", echo_server.url, "--format", format_)
     assert done.returncode == 0, say(done)
@@ -302,6 +302,8 @@ def test_transcripts_come_in_every_format(echo_server: Running, spoken: Path, fo
         assert text.startswith("WEBVTT")
     elif format_ == "srt":
         assert text.startswith("1\n00:00:0")
+    elif format_ == "rttm":
+        assert text.startswith(f"SPEAKER {spoken.stem} 1 0.000 ")
 
 
 def test_a_streamed_transcript_is_the_same_text(echo_server: Running, spoken: Path) -> None:

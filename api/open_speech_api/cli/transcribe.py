@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import httpx
 
 PATH = "/v1/audio/transcriptions"
-FORMATS = ("text", "json", "verbose_json", "srt", "vtt")
+FORMATS = ("text", "json", "verbose_json", "diarized_json", "srt", "vtt", "rttm")
 
 
 @click.command(short_help="Turn a recording into text.")
