@@ -31,6 +31,10 @@ def model_of(provider: PocketSynthesizer, id: str) -> Model:
     return listed[id]
 
 
+FRAME = 1920
+"""80 ms."""
+
+
 # what needs no torch
 
 
@@ -147,6 +151,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made.write_text(yaml.safe_dump(config))
     torch.manual_seed(0)
     model = TTSModel.load_model(config=made)
+    # The library begins with zeros here, and no voice would be heard.
+    torch.nn.init.normal_(model.flow_lm.speaker_proj_weight)
     save_file(model.state_dict(), folder / "model.safetensors")
     made.unlink()
     config["weights_path"] = "model.safetensors"
@@ -191,20 +197,41 @@ def test_the_engine_keeps_the_laws(home: Path) -> None:
 def test_speech_comes_frame_by_frame(engine: Any) -> None:
     items = speak(engine, "Hello world this is a test of the speech server.")
     assert len(items) >= 2
-    assert len(items[0].samples) < len(joined(items)) / 2
+    assert len(items[0].samples) < len(joined(items))
+    assert all(len(item.samples) % FRAME == 0 for item in items), "whole frames, as many as were ready"
     assert {item.rate for item in items} == {RATE}
     assert max(len(item.samples) for item in items) <= RATE
     assert np.isfinite(joined(items)).all()
 
 
 @torch_only
-def test_a_seed_repeats_it_and_voices_differ(engine: Any) -> None:
+def test_a_seed_repeats_it(engine: Any) -> None:
     one, same = joined(speak(engine, seed=7)), joined(speak(engine, seed=7))
     assert len(one) == len(same)
     np.testing.assert_allclose(one, same, atol=1e-5)
-    other, clone = joined(speak(engine, voice="bert", seed=7)), joined(speak(engine, reference=reference(5), seed=7))
-    assert not np.array_equal(one, other)
-    assert not np.array_equal(one, clone)
+
+
+def numbers(state: Any) -> Float32:
+    """Give all numbers of a state in one row; what is not filled yet is NaN."""
+    if isinstance(state, dict):
+        return np.concatenate([numbers(each) for _, each in sorted(state.items())])
+    return np.nan_to_num(state.float().numpy().reshape(-1))
+
+
+@torch_only
+def test_each_voice_and_each_clone_has_a_state_of_its_own(engine: Any) -> None:
+    """What untrained layers make of a state can hardly be heard; that they are given another can be seen."""
+    requests = [
+        SynthesizeRequest(text="a", voice="anne"),
+        SynthesizeRequest(text="a", voice="bert"),
+        SynthesizeRequest(text="a", voice="anne", reference=reference(5, 3.0)),
+        SynthesizeRequest(text="a", voice="anne", reference=reference(6, 3.0)),
+    ]
+    states = [numbers(engine._state(request)) for request in requests]
+    for at, one in enumerate(states):
+        assert one.any()
+        for other in states[at + 1 :]:
+            assert len(one) != len(other) or np.abs(one - other).max() > 1e-4
 
 
 @torch_only
