@@ -36,10 +36,10 @@ from open_speech_api.wire.speech import (
     decode_speech_query,
     reference_bytes,
 )
-from open_speech_core.errors import FeatureNotSupported, ModelNotFound, OpenSpeechError
+from open_speech_core.errors import FeatureNotSupported, ModelNotFound, OpenSpeechError, UploadTooLarge
 
 from . import answers
-from .body import Body, read_small
+from .body import JSON_MAX_BYTES, Body, read_small
 from .choosing import of_kind
 from .waiting import AnyRequest, primed, while_connected
 
@@ -66,6 +66,8 @@ class SpeechController(Controller):
         _check_open(services)
         settings = services.settings
         body = await read_small(request, SPEECH_JSON_MAX_BYTES)
+        if len(body) > JSON_MAX_BYTES and REFERENCE.encode() not in body:
+            raise UploadTooLarge(f"the body is larger than {JSON_MAX_BYTES} bytes")
         fields, sent = decode_speech(body, max_input_characters=settings.tts.max_input_length)
         with ExitStack() as stack:
             reference = None
