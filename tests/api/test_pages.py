@@ -173,7 +173,8 @@ def test_the_schema_has_every_route_and_nothing_of_ours(document: Any) -> None:
     assert set(document["paths"]) == {
         "/health", "/health/ready", "/v1/models", "/v1/models/{rest}", "/v1/audio/models", "/v1/audio/models/load",
         "/v1/audio/models/unload", "/v1/audio/voices", "/v1/audio/speech", "/v1/audio/speech/clone",
-        "/v1/audio/transcriptions", "/v1/audio/translations", "/api/effects", "/api/models", "/api/models/{rest}", "/api/ps", "/api/ps/{rest}", "/api/pull/{rest}",
+        "/v1/audio/transcriptions", "/v1/audio/translations", "/api/effects",
+        "/api/models", "/api/models/{rest}", "/api/ps", "/api/ps/{rest}", "/api/pull/{rest}",
         "/api/plugins", "/api/providers", "/api/providers/install", "/api/providers/install/{job_id}",
         "/api/providers/{name}",
     }  # fmt: skip
