@@ -188,6 +188,7 @@ QWEN_IDS = (
 )
 FURTHER_SHORT = {
     "pocket": "pocket-tts",
+    "qwen3-tts": "qwen3-tts/1.7B-CustomVoice",
     "qwen3-tts-0.6b": "qwen3-tts/0.6B-CustomVoice",
     "qwen3-tts-1.7b": "qwen3-tts/1.7B-CustomVoice",
 }
@@ -214,8 +215,11 @@ def test_ids_of_further_engines_resolve_with_and_without_their_plugin(
 
 
 @pytest.mark.parametrize(("alias", "id"), FURTHER_SHORT.items())
-def test_short_names_of_further_engines_resolve(further_server: Running, alias: str, id: str) -> None:
+def test_short_names_of_further_engines_resolve_with_and_without_their_plugin(
+    further_server: Running, echo_server: Running, alias: str, id: str
+) -> None:
     assert further_server.client.get(f"/api/models/{alias}/status").json()["id"] == id
+    assert echo_server.client.get(f"/api/models/{alias}").json()["state"] == "provider_missing"
 
 
 def test_kokoro_resolves_with_and_without_its_plugin(further_server: Running, echo_server: Running) -> None:

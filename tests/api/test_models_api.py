@@ -253,6 +253,7 @@ MISSING = (
     ("piper", "piper"),
     ("piper/en_US-lessac-medium", "piper"),
     ("piper:en_GB-cori-high", "piper"),
+    ("en_US-lessac-medium", "piper"),
     ("piper%2Fen_GB-cori-high", "piper"),
 )
 """Ids of providers that the catalogue has and this server has not: listed there, or of that name."""

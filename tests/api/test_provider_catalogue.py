@@ -66,6 +66,18 @@ def test_an_entry_says_what_its_plugin_says(name: str) -> None:
     listed = {model.id for cls in own for model in instantiate(cls, Path(), {}).models()}
     assert set(entry.models) <= listed
     assert entry.models
+    aliases = {alias for cls in own for alias in cls.aliases}
+    assert set(entry.aliases) >= aliases - {name, *entry.models}
+    made = [instantiate(cls, Path(), {}) for cls in own]
+    assert [alias for alias in entry.aliases if alias not in aliases and not any(m.resolve(alias) for m in made)] == []
+
+
+@pytest.mark.parametrize("name", sorted(ENTRIES.keys() - {"resemblyzer"}))
+def test_what_is_listed_is_fetched_at_a_commit(name: str) -> None:
+    """Resemblyzer's weights are a file of a package, with its own digest."""
+    providers = [each.cls for each in discover([ENTRIES[name].module]).providers]
+    listed = [model for cls in providers for model in instantiate(cls, Path(), {}).models()]
+    assert [model.id for model in listed if not re.fullmatch("[0-9a-f]{40}", model.revision)] == []
 
 
 @pytest.mark.parametrize("name", ENTRIES)

@@ -281,6 +281,8 @@ else:
         [sys.executable, "-c", code, str(tmp_path / "home")],
         env={**environ, "HF_ENDPOINT": server.url}, check=True, timeout=60,
     )  # fmt: skip
+    newest = "main"  # of what nobody listed
+    assert server.revisions == {newest, "c10ece1aade47bb51c153c893d14e5bf8e5b7117"}
     found = {path.relative_to(tmp_path / "home").as_posix() for path in (tmp_path / "home").rglob("*.*")}
     assert {path for path in found if (tmp_path / "home" / path).is_file()} == {
         "whisper/someone--model/config.json",

@@ -31,6 +31,7 @@ from open_speech_core.errors import (
 )
 from open_speech_core.options import from_environment
 from open_speech_core.providers import Context
+from open_speech_core.runtimes.torch import import_torchaudio
 from open_speech_core.testing import check_plugin, check_synthesizer
 from open_speech_core.types import (
     Audio,
@@ -48,7 +49,6 @@ from open_speech_kokoro.blend import MOST_VOICES, parse_blend
 from open_speech_kokoro.phonemes import FrontEnds, lacks
 from open_speech_kokoro.pieces import pause_after, split_phonemes
 from open_speech_kokoro.provider import KokoroOptions, KokoroSynthesizer
-from open_speech_kokoro.torchaudio_alone import import_torchaudio
 from open_speech_kokoro.voices import LANGUAGES, NAMES, OPENAI, find_language
 from open_speech_kokoro.words import WordTimes, word_spans
 from plugins.bench import Bench, joined, wire
@@ -335,6 +335,7 @@ def test_a_download_brings_the_weights_that_are_wanted_and_all_voices(
     provider = make(alone, **options)
     assert not provider.artifacts(model_of()).complete
     provider.download(model_of(), Context())
+    assert on_hub.revisions == {provider.models()[0].revision}
     found = sorted(str(file.relative_to(alone)) for file in alone.rglob("*") if file.is_file())
     assert found == sorted([*weights, *(f"voices/{name}{suffix}" for name in NAMES)])
     there = provider.artifacts(model_of())
@@ -760,17 +761,6 @@ def test_what_is_spoken_is_not_logged(chance: Path, capfd: pytest.CaptureFixture
     assert "həlˈoʊ" not in "".join(capfd.readouterr())
 
 
-@pytest.mark.torch
-def test_torch_is_on_the_device_asked_for(chance: Path) -> None:
-    from open_speech_kokoro.torch_runtime import choose_device
-
-    assert choose_device("auto", False) == choose_device("cpu", True) == "cpu"
-    assert (choose_device("auto", True), choose_device("cuda:1", True)) == ("cuda", "cuda:1")
-    for asked, has_cuda in (("cuda", False), ("cuda:0", False), ("tpu", True), ("cuda:x", True)):
-        with pytest.raises(LoadFailed, match=asked):
-            choose_device(asked, has_cuda)
-
-
 def test_torch_weights_without_its_package_name_the_way(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lay(alone, af_heart=0.0)
     for name in ("kokoro-v1_0.pth", "config.json"):
@@ -778,12 +768,3 @@ def test_torch_weights_without_its_package_name_the_way(alone: Path, monkeypatch
     monkeypatch.setattr("open_speech_kokoro.provider.find_spec", lambda name: None)
     with pytest.raises(LoadFailed, match=r"install open-speech-kokoro\[torch\]"):
         make(alone, runtime="torch").load(LoadSpec(model=model_of()))
-
-
-@pytest.mark.parametrize("device", ["cuda", "cuda:0", "tpu"])
-def test_the_device_is_the_one_asked_for(device: str) -> None:
-    runtime = pytest.importorskip("open_speech_kokoro.onnx_runtime")
-    assert runtime.choose_providers("auto", [runtime.CPU]) == [runtime.CPU]
-    assert runtime.choose_providers("cuda:1", [runtime.CUDA, runtime.CPU])[0][1]["device_id"] == "1"
-    with pytest.raises(LoadFailed, match=device):
-        runtime.choose_providers(device, [runtime.CPU])

@@ -36,7 +36,7 @@ from open_speech_piper.voices import LISTED, parse_voice_id
 from plugins.bench import Bench, joined, starter_cases, wire
 
 pytest.importorskip("piper")
-from open_speech_piper.engine import CPU, CUDA, PIECE_PHONEMES, PiperEngine, choose_providers, split_phonemes
+from open_speech_piper.engine import PIECE_PHONEMES, PiperEngine, split_phonemes
 from open_speech_piper.words import word_spans
 
 JOE = "en_US-joe-medium"
@@ -174,21 +174,6 @@ def test_settings_come_from_their_variables() -> None:
     environ = {"PIPER_NOISE_SCALE": "0.3", "PIPER_NOISE_W_SCALE": "9"}
     assert from_environment(PiperOptions, "PIPER_", environ, problems) == PiperOptions(noise_scale=0.3)
     assert [problem.variable for problem in problems] == ["PIPER_NOISE_W_SCALE"]
-
-
-# what it loads on
-
-
-def test_the_device_is_the_one_asked_for() -> None:
-    assert choose_providers("auto", [CPU]) == [CPU]
-    assert choose_providers("cpu", [CUDA, CPU]) == [CPU]
-    assert choose_providers("auto", [CUDA, CPU])[0] == (
-        CUDA, {"device_id": "0", "cudnn_conv_algo_search": "HEURISTIC"}
-    )  # fmt: skip
-    assert choose_providers("cuda:1", [CUDA, CPU])[0][1]["device_id"] == "1"  # type: ignore[index]
-    for asked in ("cuda", "cuda:0", "tpu", "cuda:x"):
-        with pytest.raises(LoadFailed, match=asked):
-            choose_providers(asked, [CPU])
 
 
 def test_missing_weights_name_the_command(tmp_path: Path) -> None:
@@ -398,7 +383,7 @@ def test_warnings_that_quote_the_text_are_not_logged(engine: PiperEngine, caplog
 def test_cuda_that_is_not_there_is_a_clear_error(source: Source, tmp_path: Path) -> None:
     import onnxruntime
 
-    if CUDA in onnxruntime.get_available_providers():
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this machine's ONNX Runtime has CUDA")
     spec = LoadSpec(model=model_of(), path=source("synthesizer").path, device="cuda")
     with pytest.raises(LoadFailed, match="'cuda' was asked for"):

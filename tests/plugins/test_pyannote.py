@@ -18,7 +18,7 @@ from open_speech_core.errors import Cancelled, DownloadFailed, LoadFailed, Weigh
 from open_speech_core.providers import Context
 from open_speech_core.testing import check_diarizer, check_plugin
 from open_speech_core.types import DiarizeRequest, Float32, KnownSpeaker, LoadSpec, Model, Samples, SpeakerTurn
-from open_speech_pyannote.provider import FILES, PUBLISHED, RATE, PyannoteDiarizer, PyannoteOptions
+from open_speech_pyannote.provider import FILES, PUBLISHED, RATE, REVISION, PyannoteDiarizer, PyannoteOptions
 
 ID = f"pyannote/{PUBLISHED}"
 
@@ -70,6 +70,7 @@ assert "torch" not in sys.modules
         environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_x"}
         subprocess.run([sys.executable, "-c", code, str(tmp_path / "home")], env=environ, check=True, timeout=60)
         assert any("hf_x" in token for token in hub.tokens)
+        assert hub.revisions == {REVISION}
     folder = tmp_path / "home" / PUBLISHED
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")} == set(FILES)
 
@@ -82,7 +83,7 @@ torch_only = pytest.mark.torch
 def the_library() -> None:
     """Skip where it is not installed."""
     pytest.importorskip("torch")
-    from open_speech_pyannote.torchaudio_alone import import_torchaudio
+    from open_speech_core.runtimes.torch import import_torchaudio
 
     if importlib.util.find_spec("torchaudio") is None:
         pytest.skip("torchaudio is not here")

@@ -264,7 +264,10 @@ def test_a_download_is_whole_and_takes_the_tokenizer_from_a_sibling(tmp_path: Pa
         download(hub.url, tmp_path, LARGE)
         assert any("speech_tokenizer/model.safetensors" in path for path, _ in hub.gets)
         hub.gets.clear()
+        assert hub.revisions == {model_of(LARGE).revision}
+        hub.revisions.clear()
         download(hub.url, tmp_path, DESIGN)
+        assert hub.revisions == {model_of(DESIGN).revision} != {model_of(LARGE).revision}
         assert any("model.safetensors" in path for path, _ in hub.gets)
         assert not any("speech_tokenizer/model.safetensors" in path for path, _ in hub.gets)
     first, second = (Path(provider.artifacts(model_of(id)).paths[0]) for id in (LARGE, DESIGN))

@@ -25,7 +25,7 @@ from open_speech_qwen.provider import QwenOptions, QwenSynthesizer
 if importlib.util.find_spec("qwen_tts") is None:
     pytest.skip("the library of Qwen3-TTS is not here; nox -s qwen has it", allow_module_level=True)
 
-from open_speech_qwen.engine import QwenEngine, choose_attention, choose_device, choose_type
+from open_speech_qwen.engine import QwenEngine, choose_attention, choose_type
 from plugins import tiny_qwen
 
 pytestmark = pytest.mark.qwen
@@ -284,13 +284,6 @@ def test_the_device_is_the_provider_s_option_else_the_server_s(home: Path) -> No
     with pytest.raises(LoadFailed, match="'cuda:7' was asked for"):
         QwenSynthesizer(QwenOptions(), home).load(spec)
     assert QwenSynthesizer(QwenOptions(device="cpu"), home).load(spec).device == "cpu"
-    assert choose_device("auto", False, 0) == "cpu"
-    assert choose_device("auto", True, 1) == "cuda:0"
-    assert choose_device("cuda", True, 2) == "cuda:0"
-    assert choose_device("cuda:1", True, 2) == "cuda:1"
-    for device in ("cuda:2", "tpu", "cuda:x"):
-        with pytest.raises(LoadFailed, match=device):
-            choose_device(device, True, 2)
 
 
 def test_the_type_suits_the_device() -> None:

@@ -67,6 +67,9 @@ def missing(services: Services, id: str) -> Entry | None:
     absent = services.installs.missing()
     if (listed := next((entry for entry in absent if id in entry.models), None)) is not None:
         return listed
+    named = next((entry for entry in absent if id in entry.aliases), None)
+    if named is not None and not any(id in provider.aliases for provider in services.registry.providers):
+        return named
     # No list names them all: ``piper/...`` is Piper's as long as nobody else has that name.
     name = _NAME_ENDS.split(id, 1)[0]
     taken = any(provider.info.name == name for provider in services.registry.providers)

@@ -53,6 +53,8 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the environment takes on disk."""
     models: tuple[str, ...] = ()
     """Ids shown as ``provider_missing`` while it is not installed."""
+    aliases: tuple[str, ...] = ()
+    """Further names of its models, which are answered so too, unless an installed provider has them."""
 
 
 def read_catalogue(owners: Path | None = None) -> tuple[Entry, ...]:

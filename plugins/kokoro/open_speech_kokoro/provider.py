@@ -28,6 +28,11 @@ ID = "kokoro"
 RATE = 24_000
 ONNX_REPO = "onnx-community/Kokoro-82M-v1.0-ONNX"
 TORCH_REPO = "hexgrad/Kokoro-82M"
+REVISIONS = {
+    ONNX_REPO: "1939ad2a8e416c0acfeecc08a694d14ef25f2231",
+    TORCH_REPO: "f3ff3571791e39611d31c381e3a41a3af07b4987",
+}
+"""The commits that are fetched."""
 DEFAULT = NAMES[0]
 NEAR = 20
 
@@ -84,6 +89,7 @@ class KokoroSynthesizer(Synthesizer[KokoroOptions]):
                 if self.options.weights != "int8"
                 else 121_000_000,
                 licence="Apache-2.0",
+                revision=REVISIONS[TORCH_REPO if self._wants_torch else ONNX_REPO],
                 memory_mb=900 if self._wants_torch else 600,
                 span_s=None,
             ),
@@ -123,8 +129,9 @@ class KokoroSynthesizer(Synthesizer[KokoroOptions]):
         packs = [f"{files.VOICES_FOLDER}/{name}{suffix}" for name in NAMES if name not in here]
         if not weights and not packs:
             return
-        hub.fetch(repo, (*packs, *weights), self._partial, context, required=(*packs[:1], *weights))
-        for file in (*packs, *weights):
+        wanted, required = (*packs, *weights), (*packs[:1], *weights)
+        hub.fetch(repo, wanted, self._partial, context, required=required, revision=REVISIONS[repo])
+        for file in wanted:
             if (fetched := self._partial / file).is_file():
                 (self.home / file).parent.mkdir(parents=True, exist_ok=True)
                 fetched.replace(self.home / file)

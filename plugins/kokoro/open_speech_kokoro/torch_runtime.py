@@ -12,11 +12,11 @@ import torch
 from loguru import logger
 
 from open_speech_core.errors import LoadFailed
+from open_speech_core.runtimes.torch import choose_device, import_torchaudio
 from open_speech_core.types import LoadSpec
 
 from .packs import Pack
 from .runtime import Rendered
-from .torchaudio_alone import import_torchaudio
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def load_torch(files: Sequence[Path], spec: LoadSpec) -> TorchRuntime:
 
     # It logs what is spoken.
     logger.disable("kokoro")
-    device = choose_device(spec.device, torch.cuda.is_available())
+    device = choose_device(spec.device)
     torch.set_num_threads(spec.threads)
     weights, config = files
     try:
@@ -39,18 +39,6 @@ def load_torch(files: Sequence[Path], spec: LoadSpec) -> TorchRuntime:
         log.exception("load of %s failed", spec.model.id)
         raise LoadFailed(f"{spec.model.id!r} could not be loaded; are its files whole?") from error
     return TorchRuntime(model)
-
-
-def choose_device(asked: str, has_cuda: bool) -> str:
-    """Give torch's device. Raises ``LoadFailed`` when it is not there."""
-    name, _, number = asked.partition(":")
-    if name not in ("auto", "cpu", "cuda") or not (number or "0").isdecimal():
-        raise LoadFailed(f"device {asked!r} is unknown; Kokoro runs on cpu, cuda or cuda:N")
-    if name == "cuda" and not has_cuda:
-        raise LoadFailed(f"device {asked!r} was asked for, but the installed torch has no CUDA")
-    if name == "auto":
-        return "cuda" if has_cuda else "cpu"
-    return asked
 
 
 class TorchRuntime:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import onnxruntime
 from piper import PiperVoice, SynthesisConfig
 from piper.config import PiperConfig
 
 from open_speech_core.errors import LoadFailed, VoiceNotFound
 from open_speech_core.providers import Context, SynthesizerEngine
+from open_speech_core.runtimes import onnx
 from open_speech_core.types import Audio, LoadSpec, SynthesizeRequest, Timing
 
 from .provider import PiperOptions, PiperRequestOptions
@@ -20,8 +20,6 @@ from .words import WordTimes
 
 log = logging.getLogger(__name__)
 
-CPU = "CPUExecutionProvider"
-CUDA = "CUDAExecutionProvider"
 PIECE_PHONEMES = 300
 """Longest stretch, about 15 s of speech, synthesised at once: time and memory grow faster than its length."""
 PAUSES = frozenset(",;:")
@@ -31,41 +29,14 @@ def load_engine(weights: Path, voice_id: str, spec: LoadSpec, options: PiperOpti
     """Load the voice whose config lies beside ``weights``. Raises ``LoadFailed``."""
     # Its warnings quote what is spoken.
     logging.getLogger("piper").setLevel(logging.ERROR)
-    providers = choose_providers(spec.device, onnxruntime.get_available_providers())
+    session = onnx.open_session(weights, spec)
     try:
         config = PiperConfig.from_dict(msgspec.json.decode(weights.with_name(f"{weights.name}.json").read_bytes()))
-        session = onnxruntime.InferenceSession(str(weights), _session_options(spec.threads), providers=providers)
-    except Exception as error:  # fence: ONNX Runtime's errors share no base of their own
+    except Exception as error:  # fence: a damaged config raises whatever it leads to
         log.exception("load of %s failed", spec.model.id)
         raise LoadFailed(f"{spec.model.id!r} could not be loaded; are its files whole?") from error
-    on_gpu = session.get_providers()[0] == CUDA
-    if spec.device.startswith("cuda") and not on_gpu:
-        raise LoadFailed(f"device {spec.device!r} was asked for, but ONNX Runtime could not use it")
     voice = PiecewiseVoice(session=session, config=config, download_dir=weights.parent)
-    return PiperEngine(voice, voice_id=voice_id, options=options, device="cuda" if on_gpu else "cpu")
-
-
-def choose_providers(device: str, available: Sequence[str]) -> list[str | tuple[str, dict[str, str]]]:
-    """Give ONNX Runtime's providers for a device. Raises ``LoadFailed`` when it is not there."""
-    name, _, number = device.partition(":")
-    if name not in ("auto", "cpu", "cuda") or not (number or "0").isdecimal():
-        raise LoadFailed(f"device {device!r} is unknown; Piper runs on cpu, cuda or cuda:N")
-    if name == "cpu" or (name == "auto" and CUDA not in available):
-        return [CPU]
-    if CUDA not in available:
-        raise LoadFailed(f"device {device!r} was asked for, but the installed ONNX Runtime has no CUDA")
-    return [(CUDA, {"device_id": number or "0", "cudnn_conv_algo_search": "HEURISTIC"}), CPU]
-
-
-def _session_options(threads: int) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Sentences differ in length: a plan a shape only fills memory, and is no faster.
-    options.enable_mem_pattern = False
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if threads > 1 else "0")
-    return options
+    return PiperEngine(voice, voice_id=voice_id, options=options, device=onnx.device_of(session))
 
 
 class PiecewiseVoice(PiperVoice):

@@ -16,7 +16,7 @@ from open_speech_core.types import Artifacts, Capabilities, LoadSpec, Model, Pro
 
 from .index import FILE as INDEX_FILE
 from .index import Index, near
-from .voices import LISTED, PREFIX, REPO, VoiceConfig, VoiceId, parse_voice_id, read_config
+from .voices import LISTED, PREFIX, REPO, REVISION, VoiceConfig, VoiceId, parse_voice_id, read_config
 
 Noise = Annotated[float, Meta(ge=0, le=2)]
 
@@ -105,7 +105,7 @@ class PiperSynthesizer(Synthesizer[PiperOptions]):
         self._check_exists(voice, context)
         partial = self._partial(voice)
         weights, config = voice.repo_path, f"{voice.repo_path}.json"
-        hub.fetch(REPO, (weights, config), partial, context, required=(weights, config))
+        hub.fetch(REPO, (weights, config), partial, context, required=(weights, config), revision=REVISION)
         to_weights, to_config = self._files(voice)
         (partial / config).replace(to_config)
         (partial / weights).replace(to_weights)
@@ -115,7 +115,7 @@ class PiperSynthesizer(Synthesizer[PiperOptions]):
         """Raise ``DownloadFailed`` for a voice that the collection's list, fetched first if need be, has not."""
         if not self._index.voices:
             partial = self.home / ".voices.part"
-            hub.fetch(REPO, (INDEX_FILE,), partial, context, required=(INDEX_FILE,))
+            hub.fetch(REPO, (INDEX_FILE,), partial, context, required=(INDEX_FILE,), revision=REVISION)
             (partial / INDEX_FILE).replace(self.home / INDEX_FILE)
             shutil.rmtree(partial, ignore_errors=True)
         known = self._index.voices
@@ -145,6 +145,7 @@ class PiperSynthesizer(Synthesizer[PiperOptions]):
             languages=(voice.tag,),
             bytes=indexed.bytes if (indexed := self._index.voices.get(voice.id)) else voice.usual_bytes,
             licence="see its MODEL_CARD",
+            revision=REVISION,
             memory_mb=voice.memory_mb,
             span_s=None,
         )

@@ -10,6 +10,8 @@ from msgspec import Struct, field
 
 PREFIX = "piper/"
 REPO = "rhasspy/piper-voices"
+REVISION = "c10ece1aade47bb51c153c893d14e5bf8e5b7117"
+"""The commit of the collection that is listed and fetched."""
 ID_LENGTH = 120
 
 _ID = re.compile(r"(?P<language>[a-z]{2,3})_(?P<region>[A-Z]{2})-(?P<name>\w+)-(?P<quality>x_low|low|medium|high)")

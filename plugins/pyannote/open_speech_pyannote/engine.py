@@ -15,10 +15,10 @@ from scipy.optimize import linear_sum_assignment
 from open_speech_core.audio import read
 from open_speech_core.errors import InvalidAudio, LoadFailed
 from open_speech_core.providers import Context, DiarizerEngine
+from open_speech_core.runtimes.torch import choose_device, import_torchaudio
 from open_speech_core.types import AudioIn, DiarizeRequest, LoadSpec, SpeakerTurn
 
 from .provider import RATE, PyannoteOptions
-from .torchaudio_alone import import_torchaudio
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def load_engine(folder: Path, spec: LoadSpec, options: PyannoteOptions) -> Pyann
     """Load the pipeline whose files lie in a folder. Raises ``LoadFailed``."""
     torch.set_num_threads(max(1, spec.threads))
     try:
-        device = torch.device(_device(spec.device))
+        device = torch.device(choose_device(spec.device))
         pipeline = _pipeline(folder)
         if pipeline is None:
             raise ValueError("the library gave no pipeline")
@@ -55,18 +55,6 @@ def _pipeline(folder: Path) -> Any:
     from pyannote.audio import Pipeline
 
     return Pipeline.from_pretrained(folder)
-
-
-def _device(asked: str) -> str:
-    """Give torch's name of a device. Raises ``LoadFailed`` when it is not there."""
-    if asked == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    name, _, number = asked.partition(":")
-    if name not in ("cpu", "cuda") or not (number or "0").isdecimal():
-        raise LoadFailed(f"device {asked!r} is unknown; pyannote runs on cpu, cuda or cuda:N")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise LoadFailed(f"device {asked!r} was asked for, but torch finds no CUDA")
-    return asked
 
 
 class PyannoteEngine(DiarizerEngine):

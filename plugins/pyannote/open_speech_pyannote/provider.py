@@ -19,6 +19,8 @@ from open_speech_core.types import Artifacts, Capabilities, LoadSpec, Model, Pro
 RATE = 16_000
 PREFIX = "pyannote/"
 PUBLISHED = "speaker-diarization-community-1"
+REVISION = "3533c8cf8e369892e6b79ff1bf80f7b0286a54ee"
+"""The commit of the published pipeline that is fetched."""
 CONFIG = "config.yaml"
 FILES = (
     CONFIG,
@@ -85,7 +87,7 @@ class PyannoteDiarizer(Diarizer[PyannoteOptions]):
             raise DownloadFailed(
                 f"{model.id!r} is gated: accept its terms on the hub, then set HF_TOKEN to a token of that account"
             )
-        hub.fetch(model.id, FILES, partial, context, required=FILES)
+        hub.fetch(model.id, FILES, partial, context, required=FILES, revision=model.revision)
         shutil.rmtree(folder, ignore_errors=True)
         partial.replace(folder)
 
@@ -110,6 +112,7 @@ class PyannoteDiarizer(Diarizer[PyannoteOptions]):
             title="pyannote community-1" if published else f"pyannote {name}",
             bytes=BYTES if published else 0,
             licence="CC-BY-4.0, gated" if published else "",
+            revision=REVISION if published else "",
             memory_mb=MEMORY_MB,
             span_s=None,
         )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .torchaudio_alone import import_torchaudio
+from open_speech_core.runtimes.torch import choose_device, import_torchaudio
 
 import_torchaudio()
 
@@ -56,7 +56,7 @@ def load_engine(folder: Path, spec: LoadSpec, options: QwenOptions) -> QwenEngin
     quiet()
     # Sentences differ in length: a plan for each shape, a thousand of them, only fills memory.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
-    device = choose_device(options.device or spec.device, torch.cuda.is_available(), torch.cuda.device_count())
+    device = choose_device(options.device or spec.device)
     name = choose_type(spec.compute_type, device)
     torch.set_num_threads(spec.threads)
     attention = choose_attention(options.flash_attn, device)
@@ -71,22 +71,6 @@ def load_engine(folder: Path, spec: LoadSpec, options: QwenOptions) -> QwenEngin
     if model.model.tts_model_type != KINDS[variant]:
         raise LoadFailed(f"the weights of {spec.model.id!r} are those of {model.model.tts_model_type!r}")
     return QwenEngine(model, variant, model_id=spec.model.id, options=options, device=device, compute_type=name)
-
-
-def choose_device(asked: str, cuda: bool, count: int) -> str:
-    """Give torch's device. Raises ``LoadFailed`` when it is not there."""
-    if asked == "auto":
-        return "cuda:0" if cuda else "cpu"
-    name, _, number = asked.partition(":")
-    if name not in ("cpu", "cuda") or not (number or "0").isdecimal():
-        raise LoadFailed(f"device {asked!r} is unknown; Qwen3-TTS runs on cpu, cuda or cuda:N")
-    if name == "cpu":
-        return "cpu"
-    if not cuda:
-        raise LoadFailed(f"device {asked!r} was asked for, but torch finds no GPU here")
-    if int(number or 0) >= count:
-        raise LoadFailed(f"device {asked!r} was asked for, but there are {count} GPUs")
-    return f"cuda:{number or 0}"
 
 
 def choose_type(asked: str, device: str) -> str:

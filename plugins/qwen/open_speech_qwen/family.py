@@ -67,6 +67,16 @@ ALIASES = {
     "qwen3-tts-1.7b": f"{PREFIX}1.7B-CustomVoice",
 }
 
+_REVISIONS = {
+    f"{PREFIX}1.7B-CustomVoice": "0c0e3051f131929182e2c023b9537f8b1c68adfe",
+    f"{PREFIX}1.7B-VoiceDesign": "5ecdb67327fd37bb2e042aab12ff7391903235d3",
+    f"{PREFIX}1.7B-Base": "fd4b254389122332181a7c3db7f27e918eec64e3",
+    f"{PREFIX}0.6B-CustomVoice": "85e237c12c027371202489a0ec509ded67b5e4b5",
+    f"{PREFIX}0.6B-Base": "5d83992436eae1d760afd27aff78a71d676296fc",
+    TOKENIZER: "7dd38ad4e9bad454aae9cd937d0cd577604fe229",
+}
+"""The commits that are fetched."""
+
 _BYTES: dict[Size, int] = {"1.7B": 4_100_000_000, "0.6B": 1_900_000_000}
 """Two bytes a parameter, and the tokenizer."""
 _TOKENIZER_BYTES = 680_000_000
@@ -97,6 +107,7 @@ def _model(size: Size, variant: Variant) -> Model:
         languages=tuple(LANGUAGES),
         bytes=_BYTES[size],
         licence=LICENCE,
+        revision=_REVISIONS[model_id(size, variant)],
         memory_mb=_MEMORY_MB[size],
         span_s=None,
         instructions=size == "1.7B" and variant != "Base",
@@ -113,6 +124,7 @@ MODELS: tuple[Model, ...] = (
         title="Qwen3-TTS tokenizer",
         bytes=_TOKENIZER_BYTES,
         licence=LICENCE,
+        revision=_REVISIONS[TOKENIZER],
         span_s=None,
         helper=True,
         description="A part of the other models; nothing speaks with it alone.",

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import onnxruntime  # noqa: TID253 - only the engine imports this module
 
+from open_speech_core.runtimes import onnx
 from open_speech_core.types import Float32
 
 from .provider import RATE
@@ -28,13 +28,7 @@ class VoiceEncoder:
     """From spectra, one each 10 ms, to a voice: a unit vector of 256 numbers, none negative. Any thread."""
 
     def __init__(self, weights: bytes, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+        self._session = onnx.open_small(weights, threads)
 
     def voices(self, spectra: np.ndarray[Any, np.dtype[np.float32]]) -> Matrix:
         """Give the voices, ``(n, 256)``, of power spectra, ``(n, frames, 201)``."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from open_speech_core.errors import LoadFailed, WeightsMissing
 from open_speech_core.providers import Diarizer, DiarizerEngine
+from open_speech_core.shipped import read_weights
 from open_speech_core.types import Artifacts, Capabilities, LoadSpec, Model, ProviderInfo
 
 RATE = 16_000
@@ -62,12 +61,5 @@ class ResemblyzerDiarizer(Diarizer[ResemblyzerOptions]):
         """Load the weights; always on the CPU, whatever device the recogniser has: it is fast enough there."""
         from .engine import ResemblyzerEngine
 
-        try:
-            weights = WEIGHTS.read_bytes()
-        except OSError as error:
-            raise WeightsMissing(
-                f"the weights of {MODEL.id!r} are missing: install open-speech-resemblyzer again"
-            ) from error
-        if hashlib.sha256(weights).hexdigest() != WEIGHTS_SHA256:
-            raise LoadFailed(f"the weights of {MODEL.id!r} are damaged: install open-speech-resemblyzer again")
+        weights = read_weights(WEIGHTS, sha256=WEIGHTS_SHA256, id=MODEL.id, distribution="open-speech-resemblyzer")
         return ResemblyzerEngine(self.options, weights, spec.threads)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from open_speech_core.errors import InvalidRequest
 from open_speech_core.providers import DetectorEngine, DetectorSession
+from open_speech_core.runtimes import onnx
 from open_speech_core.types import Activity, Float32, SessionConfig
 
 from .provider import RATE
@@ -28,13 +28,7 @@ class SileroEngine(DetectorEngine):
     max_concurrency = 8
 
     def __init__(self, weights: bytes) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._model = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+        self._model = onnx.open_small(weights)
         self.compute_type = "float32"
 
     def open(self, config: SessionConfig) -> SileroSession:

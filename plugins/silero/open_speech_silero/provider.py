@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
-from open_speech_core.errors import LoadFailed, WeightsMissing
+from open_speech_core.errors import LoadFailed
 from open_speech_core.providers import Detector, DetectorEngine, NoOptions
+from open_speech_core.shipped import read_weights
 from open_speech_core.types import Artifacts, Capabilities, LoadSpec, Model, ProviderInfo
 
 RATE = 16_000
@@ -50,12 +50,5 @@ class SileroDetector(Detector[NoOptions]):
 
         if spec.device.startswith("cuda"):
             raise LoadFailed(f"{MODEL.title} runs on the CPU only, not on {spec.device!r}")
-        try:
-            weights = WEIGHTS.read_bytes()
-        except OSError as error:
-            raise WeightsMissing(
-                f"the weights of {MODEL.id!r} are missing: install open-speech-silero again"
-            ) from error
-        if hashlib.sha256(weights).hexdigest() != WEIGHTS_SHA256:
-            raise LoadFailed(f"the weights of {MODEL.id!r} are damaged: install open-speech-silero again")
+        weights = read_weights(WEIGHTS, sha256=WEIGHTS_SHA256, id=MODEL.id, distribution="open-speech-silero")
         return SileroEngine(weights)

@@ -61,16 +61,16 @@ REVISIONS: Mapping[str, str] = MappingProxyType(
         "Systran/faster-whisper-large-v2": "f0fe81560cb8b68660e564f55dd99207059c092e",
         "Systran/faster-whisper-large-v3": "edaa852ec7e145841d8ffdb056a99866b5f0a478",
         "Systran/faster-distil-whisper-small.en": "ef77d90526ccd62cde3808ee70626a01e5cf83e4",
+        "Systran/faster-distil-whisper-medium.en": "80ddfce281f77766d8943d63109199fc8145dfa5",
         "Systran/faster-distil-whisper-large-v3": "c3058b475261292e64a0412df1d2681c06260fab",
     }
 )
-"""Commits that are fetched, as several published projects pin or cache them. distil-medium.en has none that is
-confirmed so, and comes in its newest."""
+"""Commits that are fetched, as several published projects pin or cache them."""
 
 
 def _listed(id: str, mb: int, memory_mb: int, description: str) -> Model:
     model = make_model(id, mb=mb, memory_mb=memory_mb, licence="MIT", description=description)
-    return replace(model, revision=REVISIONS.get(id, ""))
+    return replace(model, revision=REVISIONS[id])
 
 
 MODELS = (

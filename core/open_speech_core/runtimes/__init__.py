@@ -1,0 +1,1 @@
+"""What engines on the same library share. Importing these imports none of the libraries; calling them does."""
