@@ -9,6 +9,7 @@ from msgspec import structs
 
 from . import estimates
 from .client import parse_timing
+from .corpus import Utterance, errors
 from .growth import Look, judge
 from .machine import Machine
 from .page import BEGIN, END, write
@@ -123,3 +124,17 @@ def report(started: str, value: float) -> Report:
         ),
         results=(judged("overhead/x", estimates.single(value), "ms", at_most=2.0, notes=["a note"]),),
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [
+        ("Mr. Dashwood had 7 clubs!", 0),
+        ("mister dashwood had seven close", 1),
+        ("dashwood had just seven clubs", 2),
+        ("", 5),
+    ],
+)
+def test_word_errors_are_words_put_in_left_out_or_exchanged(said: str, count: int) -> None:
+    utterance = Utterance(path=Path(), text="Mister Dashwood had seven clubs", seconds=3.0)
+    assert (errors(utterance, said), len(utterance.words)) == (count, 5)

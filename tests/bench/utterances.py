@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from . import estimates
 from .client import Client, Upload
-from .corpus import Utterance, human, synthetic, words
+from .corpus import Utterance, errors, human, synthetic
 from .raw import REST_S, Raw, best_threads, raw
 from .results import Result, judged
 from .stage import Stage
@@ -68,17 +68,6 @@ def _pair(utterance: Utterance, client: Client, library: Raw, turn: int) -> Pair
         ours_errors=errors(utterance, said["ours"][1]),
         raw_errors=errors(utterance, said["raw"][1]),
     )
-
-
-def errors(utterance: Utterance, said: str) -> int:
-    """Count word errors: the least number of words put in, left out or exchanged."""
-    heard, meant = words(said), utterance.words
-    row = list(range(len(heard) + 1))
-    for number, word in enumerate(meant, start=1):
-        before, row[0] = row[0], number
-        for place, other in enumerate(heard, start=1):
-            before, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, before + (word != other))
-    return row[-1]
 
 
 def _speed(pairs: Sequence[Pair], choice: str) -> Iterator[Result]:
