@@ -20,10 +20,10 @@ TEXT = "one two three four five six"
 """In one segment over six seconds: a word a second."""
 
 
-def whistled(*parts: tuple[int, float]) -> bytes:
+def whistled(*parts: tuple[int, float], amplitude: int = 16_000) -> bytes:
     """Give a WAV of tones, each a frequency in Hz and its seconds."""
     pieces = [np.sin(2 * np.pi * hz * np.arange(int(seconds * RATE)) / RATE) for hz, seconds in parts]
-    return wav((np.concatenate(pieces) * 16_000).astype("<i2").tobytes(), RATE)
+    return wav((np.concatenate(pieces) * amplitude).astype("<i2").tobytes(), RATE)
 
 
 def data_url(file: bytes) -> str:
@@ -107,6 +107,24 @@ def test_rttm_says_who_speaks_when_and_recognises_nothing(tones_server: Running)
     assert response.text == (
         "SPEAKER my_talk 1 0.000 1.500 <NA> <NA> A <NA> <NA>\nSPEAKER my_talk 1 1.500 2.250 <NA> <NA> B <NA> <NA>\n"
     )
+
+
+@pytest.mark.parametrize(("normalize", "heard"), [("true", ["A", "agent"]), ("false", [])])
+def test_a_diarizer_of_another_rate_hears_what_the_recogniser_hears(
+    start_server: StartServer, normalize: str, heard: list[str]
+) -> None:
+    pytest.importorskip("scipy")
+    environ = {"STT_DIARIZE_MODEL": "tones", "STT_VAD_ENABLED": "false", "STT_NORMALIZE": normalize}
+    server = start_server((*TONES, "open_speech_loudness"), environ)
+    file = whistled((LOW, 2.0), (HIGH, 2.0), amplitude=200)
+    known = {
+        "known_speaker_names__": ["agent"],
+        "known_speaker_references__": [data_url(whistled((HIGH, 2.0), amplitude=200))],
+    }
+    lines = transcribe(server, file, response_format="rttm", **known).text.splitlines()
+    assert [line.split()[7] for line in lines] == heard
+    body = transcribe(server, file, response_format="diarized_json", echo_text=TEXT, **known).json()
+    assert list(dict.fromkeys(speaker for speaker, _ in said(body))) == (heard or ["A"])
 
 
 def test_known_speakers_keep_their_names(tones_server: Running) -> None:

@@ -49,6 +49,7 @@ def plan_speakers(services: Services, fields: TranscriptionFields, form: Form) -
         speakers=fields.speakers,
         references=tuple(Reference(name=name, data=read_data_url(url, param=REFERENCES)) for name, url in named),
         max_audio_s=services.settings.server.max_audio_s,
+        before=services.targets.before_hearing(),
         options=options,
     )
 

@@ -18,6 +18,7 @@ from open_speech_core.types import (
     SpeakerTurn,
 )
 
+from .effects import Effects
 from .fleet import Target
 from .pool import Pool
 from .recordings import decode_whole
@@ -47,6 +48,8 @@ class SpeakersPlan(Struct, frozen=True, kw_only=True):
     """How many there are, if the caller knows."""
     references: tuple[Reference, ...]
     max_audio_s: float
+    before: Effects
+    """What is done to the samples before the diarizer hears them; the recogniser's."""
     options: Any
 
 
@@ -126,4 +129,5 @@ class Diarization:
             pool=self._pool,
             media=self._media,
             caller=self._caller,
+            before=self._plan.before,
         )

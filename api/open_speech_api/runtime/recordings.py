@@ -8,16 +8,35 @@ from pathlib import Path
 from open_speech_core.errors import ProtocolError
 from open_speech_core.types import Decoded, DecodeRequest, MappedFile
 
+from .effects import Effects
 from .fleet import Target
 from .pool import Pool
 from .worker import UNLIMITED_ITEMS, Spent
 
+NONE = Effects()
+
 
 async def decode_whole(
-    path: Path, target: Path, *, rate: int, max_audio_s: float, pool: Pool, media: Target, caller: str
+    path: Path,
+    target: Path,
+    *,
+    rate: int,
+    max_audio_s: float,
+    pool: Pool,
+    media: Target,
+    caller: str,
+    before: Effects = NONE,
 ) -> MappedFile:
-    """Decode a file to mono float32 at ``rate``, uncut, into ``target``. Raises ``InvalidAudio``."""
-    request = DecodeRequest(path=str(path), target=str(target), rate=rate, span_s=None, max_audio_s=max_audio_s)
+    """Decode a file to mono float32 at ``rate``, uncut, through ``before`` into ``target``. Raises ``InvalidAudio``."""
+    request = DecodeRequest(
+        path=str(path),
+        target=str(target),
+        rate=rate,
+        span_s=None,
+        max_audio_s=max_audio_s,
+        processors=before.specs,
+        processor_options=before.options,
+    )
     with pool.ticket(media, caller=caller, spent=Spent()) as ticket:
         async with aclosing(ticket.run(request, credit=UNLIMITED_ITEMS)) as items:
             async for item in items:

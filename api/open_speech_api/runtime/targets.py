@@ -135,7 +135,7 @@ class Targets:
                 detector = None
         return Cutting(
             detector=detector,
-            before=self._before_hearing(),
+            before=self.before_hearing(),
             threshold=vad.threshold,
             min_speech_ms=vad.min_speech_ms,
             min_silence_ms=800 if vad.silence_ms is None else vad.silence_ms,
@@ -153,8 +153,11 @@ class Targets:
             chosen += Effects(specs=(self.spec(found),), options=(options,))
         return chosen
 
-    def _before_hearing(self) -> Effects:
-        """Raise ``FeatureNotSupported`` where noise reduction is on and not installed."""
+    def before_hearing(self) -> Effects:
+        """Choose what is done to a recording before anything hears it.
+
+        Raises ``FeatureNotSupported`` where noise reduction is on and not installed.
+        """
         stt = self._settings.stt
         chosen = Effects()
         if stt.noise_reduce:
