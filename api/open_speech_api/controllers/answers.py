@@ -22,6 +22,8 @@ def headers(content_type: str, spent: Spent, ignored: Iterable[str] = ()) -> dic
         "engine": spent.engine_ms,
         "encode": spent.encode_ms,
     }
+    if spent.diarize_ms:
+        parts["diarize"] = spent.diarize_ms
     found = {
         "content-type": content_type,
         "server-timing": ", ".join(f"{name};dur={ms:.1f}" for name, ms in parts.items()),

@@ -89,6 +89,7 @@ class Transcription:
                         raise error
                     yield segment
             self.turns = await self._turns(self.diarization, speaking, decoded)
+            self.spent.diarize_ms = self.diarization.spent.engine_ms
         finally:
             decoded.cancel()
             speaking.cancel()

@@ -36,6 +36,8 @@ class Spent(Struct, kw_only=True):
     load_ms: float = 0.0
     decode_ms: float = 0.0
     engine_ms: float = 0.0
+    diarize_ms: float = 0.0
+    """Of the diarizer beside the engine."""
     encode_ms: float = 0.0
 
 
