@@ -8,14 +8,18 @@
     |   +-- FeatureNotSupported   400 feature_not_supported
     |   +-- VoiceNotFound         400 voice_not_found
     |   +-- ProviderMissing       400 provider_missing
+    |   +-- InvalidVoice          422 invalid_voice
+    |       +-- LibraryFull       422 voice_library_full
     +-- Forbidden                 403 forbidden
     |   +-- FeatureDisabled       403 feature_disabled
     +-- ModelNotFound             404 model_not_found
     +-- NotLoaded                 404 not_loaded
     +-- JobNotFound               404 install_job_not_found
     +-- ProviderNotFound          404 provider_not_found
+    +-- StoredVoiceNotFound       404 stored_voice_not_found
     +-- WeightsMissing            409 weights_missing
     +-- InUse                     409 model_in_use
+    +-- VoiceExists               409 voice_exists
     +-- UploadTooLarge            413 upload_too_large
     +-- Unavailable               503 unavailable
     |   +-- QueueFull             503 queue_full
@@ -99,6 +103,18 @@ class ProviderMissing(InvalidRequest):
     code = "provider_missing"
 
 
+class InvalidVoice(InvalidRequest):
+    """What was sent cannot be stored as a voice: its name is empty or too long, or it is no WAV with sound."""
+
+    code = "invalid_voice"
+
+
+class LibraryFull(InvalidVoice):
+    """The voice library holds as many voices as it may; delete one."""
+
+    code = "voice_library_full"
+
+
 class Forbidden(OpenSpeechError):
     """The caller may not do this here."""
 
@@ -135,6 +151,12 @@ class ProviderNotFound(OpenSpeechError):
     code = "provider_not_found"
 
 
+class StoredVoiceNotFound(OpenSpeechError):
+    """The voice library has no voice of this name."""
+
+    code = "stored_voice_not_found"
+
+
 class WeightsMissing(OpenSpeechError):
     """The weights are not on this machine and may not be fetched now."""
 
@@ -145,6 +167,12 @@ class InUse(OpenSpeechError):
     """What is to be removed serves somebody right now."""
 
     code = "model_in_use"
+
+
+class VoiceExists(OpenSpeechError):
+    """The voice library has a voice of this name already; ``overwrite=true`` replaces it."""
+
+    code = "voice_exists"
 
 
 class UploadTooLarge(OpenSpeechError):

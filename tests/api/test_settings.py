@@ -54,6 +54,8 @@ SAMPLES = {
     "OS_PROVIDER_INSTALL": ("no", False),
     "OS_PROVIDER_CATALOGUE": ("/c.json", "/c.json"),
     "OS_WHEELHOUSE": ("/w", "/w"),
+    "OS_VOICE_LIBRARY_PATH": ("/v", "/v"),
+    "OS_VOICE_LIBRARY_MAX_COUNT": ("0", 0),
     "OS_INSTALL_TIMEOUT_S": ("9", 9.0),
     "OS_RUN_DIR": ("/r", "/r"),
     "OS_PLACEMENT": ("Inline", "inline"),

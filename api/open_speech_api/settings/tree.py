@@ -88,6 +88,12 @@ class ServerSettings(Section, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    voice_library_path: (
+        Annotated[str, Meta(description="Where stored voices lie. Unset: `voices` in the data folder.")] | None
+    ) = None
+    voice_library_max_count: Annotated[
+        int, Meta(ge=0, description="Voices that may be stored; one more: 422. 0: any number.")
+    ] = 100
     install_timeout_s: Annotated[
         float, Meta(gt=0, le=86_400, description="Seconds an install of a provider may take.")
     ] = 1800.0
@@ -150,11 +156,10 @@ class ServerSettings(Section, frozen=True, kw_only=True):
         return user_data_path("open-speech", appauthor=False)
 
     def folder(self, name: str) -> Path:
-        """Give a part of the data; ``providers`` and ``wheelhouse`` have variables of their own."""
-        if name == "providers" and self.providers_dir is not None:
-            return Path(self.providers_dir).expanduser()
-        if name == "wheelhouse" and self.wheelhouse is not None:
-            return Path(self.wheelhouse).expanduser()
+        """Give a part of the data; some parts have variables of their own."""
+        own = {"providers": self.providers_dir, "wheelhouse": self.wheelhouse, "voices": self.voice_library_path}
+        if (path := own.get(name)) is not None:
+            return Path(path).expanduser()
         return self.data_root / name
 
     def __repr__(self) -> str:
