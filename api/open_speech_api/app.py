@@ -28,6 +28,7 @@ from .controllers.catalogue import CatalogueController
 from .controllers.choosing import setting_of
 from .controllers.health import HealthController
 from .controllers.legacy import LegacyController
+from .controllers.library import LibraryController
 from .controllers.models import ModelsController
 from .controllers.pages import PagesController
 from .controllers.providers import ProvidersController
@@ -37,6 +38,7 @@ from .failures import HANDLERS
 from .installs import Entry, Installs, Place
 from .installs.catalogue import read_catalogue
 from .installs.folders import Folders, Made
+from .library import Library
 from .observers import Observers
 from .runtime import weights
 from .runtime.downloads import Downloads
@@ -63,6 +65,7 @@ CONTROLLERS: tuple[ControllerRouterHandler, ...] = (
     ModelsController,
     LegacyController,
     ProvidersController,
+    LibraryController,
     PagesController,
 )
 JSON_BODY_MAX_BYTES = 1 << 20
@@ -154,6 +157,7 @@ def make_services(settings: Settings, registry: Registry, plugins: Discovery, en
         downloads=downloads,
         memory=memory,
         targets=targets,
+        library=Library(settings.server.folder("voices").absolute(), settings.server.voice_library_max_count),
         run_folder=make_run_folder(settings.server.run_dir),
         observers=Observers(plugins.manager),
         version=own_version(),

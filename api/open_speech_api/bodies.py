@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from open_speech_api.wire import transcript, transcript_events
 from open_speech_api.wire.errors import Envelope
+from open_speech_api.wire.library import VoiceFields
 from open_speech_api.wire.speech import CONTENT_TYPES, AudioDelta, AudioDone, CloneFields, SpeechFields
 from open_speech_api.wire.transcription import TranscriptionFields, TranslationFields
 
@@ -23,11 +24,16 @@ REQUESTS: Mapping[str, tuple[str, type[Struct]]] = MappingProxyType(
         "/v1/audio/translations": ("multipart/form-data", TranslationFields),
         "/v1/audio/speech": ("application/json", SpeechFields),
         "/v1/audio/speech/clone": ("multipart/form-data", CloneFields),
+        "/api/voices/library": ("multipart/form-data", VoiceFields),
     }
 )
 """Content type and fields of a route's POST body. A form has a file beside its fields."""
-FILE_FIELDS: Mapping[str, str] = MappingProxyType({"/v1/audio/speech/clone": "reference_audio"})
+FILE_FIELDS: Mapping[str, str] = MappingProxyType(
+    {"/v1/audio/speech/clone": "reference_audio", "/api/voices/library": "audio"}
+)
 """Where the field of a form's file is not called ``file``."""
+FILE_OPTIONAL = frozenset({"/v1/audio/speech/clone"})
+"""Where a form may do without its file."""
 JSON_ANSWERS: Mapping[str, tuple[type[Struct], ...]] = MappingProxyType(
     {
         "/v1/audio/transcriptions": (
@@ -86,8 +92,12 @@ def _add(operation: Json, path: str, schemas: Json) -> None:
         fields = schemas[cls.__name__]
         file = FILE_FIELDS.get(path, "file")
         fields["properties"] = {file: FILE, **fields["properties"]}
-        fields["required"] = [file, *fields["required"]]
+        if path not in FILE_OPTIONAL:
+            fields["required"] = [file, *fields["required"]]
     operation["requestBody"] = {"required": True, "content": {content_type: {"schema": _reference(cls)}}}
+    if path not in JSON_ANSWERS and path not in EVENTS:
+        # The route's own type of answer says it.
+        return
     content: Json = {}
     if path in JSON_ANSWERS:
         content["application/json"] = {"schema": {"anyOf": [_reference(cls) for cls in JSON_ANSWERS[path]]}}

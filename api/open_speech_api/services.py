@@ -15,6 +15,7 @@ from msgspec import Struct
 from open_speech_core.registry import Registry
 
 from .installs import Installs
+from .library import Library
 from .observers import Observers
 from .runtime.downloads import Downloads
 from .runtime.memory import Memory
@@ -37,6 +38,7 @@ class Services(Struct, frozen=True, kw_only=True):
     memory: Memory
     targets: Targets
     installs: Installs
+    library: Library
     run_folder: Path
     """Where requests keep their files while they run; nothing else is in it."""
     observers: Observers

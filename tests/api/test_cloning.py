@@ -84,7 +84,10 @@ def test_form_fields_are_those_of_the_json(server: Running) -> None:
 
 def test_without_a_recording_nothing_is_cloned(server: Running) -> None:
     refused(clone(server, None), 400, "invalid_request", "reference_audio")
-    refused(clone(server, None, voice_library_ref="anne"), 400, "invalid_request", "reference_audio")
+    empty = {"reference_audio": ("", b"")}
+    fields = {"model": "parrot", "input": "Hello there."}
+    refused(server.client.post(CLONE, data=fields, files=empty), 400, "invalid_request", "reference_audio")
+    assert "text" in refused(clone(server, None, reference_audio="UklGRg=="), 400, "invalid_request", "reference_audio")
 
 
 @pytest.mark.parametrize("file", [b"", b"no sound" * 100, wav(b""), tone(0.3)], ids=["empty", "text", "none", "short"])

@@ -145,7 +145,7 @@ def test_the_schema_is_whole(document: Any) -> None:
         for method, operation in operations.items():
             assert method in ("get", "post", "put", "delete", "patch")
             names.append(operation["operationId"])
-            assert "200" in operation["responses"]
+            assert {"200", "201", "204"} & set(operation["responses"])
             assert operation["summary"]
             declared = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "path"}
             assert declared == set(re.findall(r"{(\w+)}", path))
@@ -176,7 +176,8 @@ def test_the_schema_has_every_route_and_nothing_of_ours(document: Any) -> None:
         "/v1/audio/transcriptions", "/v1/audio/translations", "/api/effects",
         "/api/models", "/api/models/{rest}", "/api/ps", "/api/ps/{rest}", "/api/pull/{rest}",
         "/api/plugins", "/api/providers", "/api/providers/install", "/api/providers/install/{job_id}",
-        "/api/providers/{name}",
+        "/api/providers/{name}", "/api/voices/library", "/api/voices/library/{name}",
+        "/api/voices/library/{name}/audio",
     }  # fmt: skip
     names = {
         parameter["name"]
@@ -184,7 +185,9 @@ def test_the_schema_has_every_route_and_nothing_of_ours(document: Any) -> None:
         for operation in operations.values()
         for parameter in operation.get("parameters", ())
     }
-    assert names == {"rest", "model", "stream", "wait", "job_id", "name"}, "parts of the server are no parameters"
+    assert names == {"rest", "model", "stream", "wait", "job_id", "name", "envelope"}, (
+        "parts of the server are no parameters"
+    )
     assert "Services" not in document["components"]["schemas"]
 
 
@@ -212,6 +215,12 @@ def test_forms_are_described(document: Any) -> None:
     assert {"file", "model", "prompt", "response_format", "temperature"} <= set(translation["properties"])
     assert "stream" not in translation["properties"]
     assert "echo_text" in translation["properties"]
+    clone = body_of(document, "/v1/audio/speech/clone", "multipart/form-data")
+    assert clone["required"] == ["input"], "a stored voice may stand for the file"
+    assert {"reference_audio", "voice_library_ref", "transcript"} <= set(clone["properties"])
+    voice = body_of(document, "/api/voices/library", "multipart/form-data")
+    assert voice["required"] == ["audio", "name"]
+    assert set(voice["properties"]) == {"audio", "name", "transcript", "consent", "overwrite"}
 
 
 def test_speech_is_described(document: Any) -> None:
@@ -233,6 +242,10 @@ def test_answers_are_described(document: Any) -> None:
     kinds = [set(resolved(document, each)["properties"]) for each in answers["application/json"]["schema"]["anyOf"]]
     assert {"text", "languages", "logprobs"} in kinds
     assert {"task", "language", "duration", "text", "segments", "words", "usage"} in kinds
+    stored = document["paths"]["/api/voices/library"]["post"]["responses"]
+    assert set(stored) == {"201", "default"}
+    shown = resolved(document, stored["201"]["content"]["application/json"]["schema"])
+    assert {"name", "content_type", "size_bytes", "created_at", "duration_s"} <= set(shown["properties"])
 
 
 def test_other_plugins_bring_other_fields(start_server: StartServer) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from api.calling import decoded
-from api.serving import Running
+from api.serving import ECHO, Running
 from docs.pages import DOCS, README, blocks
 from docs.running import run_python, run_shell
 
@@ -27,6 +28,16 @@ def recording(starter_server: Running) -> bytes:
     """A WAV of the server's own making, the same in every run."""
     body = {"input": SAID, "response_format": "wav"}
     return starter_server.client.post("/v1/audio/speech", json=body).raise_for_status().content
+
+
+@pytest.fixture(scope="module")
+def parrot_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server whose model repeats the voice it is given."""
+    plugins = (*ECHO, "api.plugins_for_tests.cloning")
+    server = Running(tmp_path_factory.mktemp("parrot"), plugins, {"TTS_MODEL": "parrot"})
+    yield server
+    server.await_quiet()
+    server.stop()
 
 
 @pytest.fixture
@@ -100,6 +111,13 @@ def test_plain_http(starter_server: Running, folder: Path, capsys: pytest.Captur
     assert lasts((folder / "again.mp3").read_bytes()) > 2
 
 
+def test_stored_voice(parrot_server: Running, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("stored_voice.py", parrot_server)
+    seconds = lasts((folder / "speech.wav").read_bytes())
+    assert float(capsys.readouterr().out) == pytest.approx(seconds, abs=0.01)
+    assert lasts((folder / "hello.mp3").read_bytes()) == pytest.approx(seconds, abs=0.2)
+
+
 def test_every_client_example_has_a_test() -> None:
     examples = {path.stem for path in EXAMPLES.glob("*.py")} - {"bell"}
     assert {f"test_{name}" for name in examples} <= set(globals())
@@ -124,6 +142,21 @@ def test_the_readme_s_blocks_run_in_order(
     assert re.search(r"\w", client)
     assert "brown fox" in piped.lower()
     assert lasts((folder / "hello.mp3").read_bytes()) > 0.3
+
+
+@needs_curl
+def test_the_shell_blocks_of_stored_voices_run_in_order(parrot_server: Running, folder: Path) -> None:
+    parrot_server.client.delete("/api/voices/library/anne")
+    shown = [block for block in blocks(DOCS / "voices.md") if block.language == "bash"]
+    stored, spoken, managed = [run_shell(block.text, folder, parrot_server.port) for block in shown]
+    seconds = lasts((folder / "speech.wav").read_bytes())
+    assert '"name":"anne"' in stored
+    assert spoken == ""
+    for name in ("hello.mp3", "again.mp3"):
+        assert lasts((folder / name).read_bytes()) == pytest.approx(seconds, abs=0.2)
+    assert managed.count(stored.strip("{}")) == 2
+    assert (folder / "anne.wav").read_bytes()[:4] == b"RIFF"
+    assert parrot_server.client.get("/api/voices/library").json() == []
 
 
 @needs_curl

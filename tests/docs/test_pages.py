@@ -26,7 +26,9 @@ TWO_COMMANDS = {
 }
 NOT_SETTINGS = {"OS_URL"}
 """Variables of ours that are read by the command alone."""
-RUN_ELSEWHERE = {"README.md", "docs/using.md", "docs/writing-a-plugin.md", "docs/troubleshooting.md"}
+RUN_ELSEWHERE = {
+    "README.md", "docs/using.md", "docs/voices.md", "docs/writing-a-plugin.md", "docs/troubleshooting.md",
+}  # fmt: skip
 """Pages whose bash blocks ``test_examples`` and ``test_plugin`` run."""
 FOREIGN = re.compile(r"(?<![\w.])/(work|tmp|root|home|opt|var)/|\bpypi\b|pythonhosted|npmjs|registry\.", re.IGNORECASE)
 

@@ -24,7 +24,7 @@ from open_speech_api.runtime.plan import (
 from open_speech_api.runtime.speech import Speech
 from open_speech_api.services import Services
 from open_speech_api.wire import events
-from open_speech_api.wire.multipart import check_content_length, read_form
+from open_speech_api.wire.multipart import check_content_length, read_open_form
 from open_speech_api.wire.speech import (
     CONTENT_TYPES,
     SpeechFields,
@@ -36,7 +36,14 @@ from open_speech_api.wire.speech import (
     decode_speech_query,
     reference_bytes,
 )
-from open_speech_core.errors import FeatureNotSupported, ModelNotFound, OpenSpeechError, UploadTooLarge
+from open_speech_api.wire.spool import keep
+from open_speech_core.errors import (
+    FeatureNotSupported,
+    InvalidRequest,
+    ModelNotFound,
+    OpenSpeechError,
+    UploadTooLarge,
+)
 
 from . import answers
 from .body import JSON_MAX_BYTES, Body, read_small
@@ -49,11 +56,12 @@ CHARACTERS_PER_TOKEN = 4
 """OpenAI's rules of thumb; clients only show these numbers."""
 SPEECH_JSON_MAX_BYTES = 16 << 20
 """A reference may be in it: two minutes of 16-bit speech in base64."""
-UNSUPPORTED = ("voice_library_ref", "profile_id")
+UNSUPPORTED = ("profile_id",)
 """Known fields that nothing can honour yet; named in ``X-Ignored-Fields``."""
 DESCRIPTIONS = ("instructions", "voice_design")
 CLONING = ("reference_audio", "clone_transcript")
 REFERENCE = "reference_audio"
+LIBRARY = "voice_library_ref"
 
 
 class SpeechController(Controller):
@@ -70,17 +78,22 @@ class SpeechController(Controller):
             raise UploadTooLarge(f"the body is larger than {JSON_MAX_BYTES} bytes")
         fields, sent = decode_speech(body, max_input_characters=settings.tts.max_input_length)
         with ExitStack() as stack:
-            reference = None
+            cloning = None
             if fields.reference_audio:
                 limit = settings.server.max_upload_mb * BYTES_PER_MB
                 data = reference_bytes(fields.reference_audio, max_bytes=limit)
-                reference = stack.enter_context(services.request_folder()) / REFERENCE
-                await asyncio.to_thread(reference.write_bytes, data)
-            return await _answer(request, services, _Asked(fields, sent, reference), stack)
+                path = stack.enter_context(services.request_folder()) / REFERENCE
+                await asyncio.to_thread(keep, path, data)
+                cloning = Cloning(path=path, text=fields.clone_transcript, param=REFERENCE)
+            elif fields.voice_library_ref:
+                folder = stack.enter_context(services.request_folder())
+                cloning = await asyncio.to_thread(_stored, services, fields, folder)
+            return await _answer(request, services, _Asked(fields, sent, cloning), stack)
 
     @post("/speech/clone", summary="Speak a text in the voice of a recording", status_code=200)
     async def clone(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[Any]:
-        """Turn a text into audio with the voice of the file ``reference_audio``; 400 where the model cannot."""
+        """Turn a text into audio with the voice of the file ``reference_audio``, or without one of the stored voice
+        ``voice_library_ref``; 400 where the model cannot."""
         _check_open(services)
         settings = services.settings
         limit = settings.server.max_upload_mb * BYTES_PER_MB
@@ -90,21 +103,43 @@ class SpeechController(Controller):
                 check_content_length(request.headers.get("content-length"), max_file_bytes=limit, param=REFERENCE)
                 folder = stack.enter_context(services.request_folder())
                 kind = request.headers.get("content-type", "")
-                form = await read_form(body.chunks(), kind, folder=folder, max_file_bytes=limit, file_field=REFERENCE)
+                path, texts = await read_open_form(
+                    body.chunks(), kind, folder=folder, max_file_bytes=limit, file_field=REFERENCE
+                )
             except OpenSpeechError:
                 await body.drain()
                 raise
-            fields, sent = decode_cloning(form.fields, max_input_characters=settings.tts.max_input_length)
-            return await _answer(request, services, _Asked(fields, sent, form.path, must_clone=True), stack)
+            fields, sent = decode_cloning(texts, max_input_characters=settings.tts.max_input_length)
+            if path is not None:
+                cloning = Cloning(path=path, text=fields.clone_transcript, param=REFERENCE)
+            elif fields.voice_library_ref:
+                cloning = await asyncio.to_thread(_stored, services, fields, folder)
+            else:
+                raise InvalidRequest(
+                    f"{REFERENCE}: the form has no such file; send one, or name a stored voice in {LIBRARY}",
+                    param=REFERENCE,
+                )
+            return await _answer(request, services, _Asked(fields, sent, cloning, must_clone=True), stack)
 
 
 class _Asked(NamedTuple):
-    """A decoded request; the reference is a file."""
+    """A decoded request, and the voice it brings or names."""
 
     fields: SpeechFields
     sent: Mapping[str, Any]
-    reference: Path | None
+    cloning: Cloning | None
     must_clone: bool = False
+
+
+def _stored(services: Services, fields: SpeechFields, folder: Path) -> Cloning:
+    """Copy a stored voice into the request's folder, so that it may be deleted meanwhile. Blocks.
+
+    Raises ``StoredVoiceNotFound``.
+    """
+    entry, data = services.library.read(fields.voice_library_ref or "", param=LIBRARY)
+    path = folder / LIBRARY
+    keep(path, data)
+    return Cloning(path=path, text=fields.clone_transcript or entry.transcript, param=LIBRARY)
 
 
 def _check_open(services: Services) -> None:
@@ -147,10 +182,10 @@ def _plan(services: Services, asked: _Asked, *, streamed: bool) -> SpeechPlan:
     can = wished.provider.capabilities
     if asked.must_clone and not can.voice_clone:
         raise FeatureNotSupported(f"model {wished.id!r} cannot clone voices", param="model")
-    clones = asked.reference is not None and can.voice_clone
+    cloning = asked.cloning if can.voice_clone else None
     described = fields.instructions or fields.voice_design
     resolved, voice = services.registry.serving(
-        wished, fields.voice_name, tts.voice, designed=bool(described), cloned=clones
+        wished, fields.voice_name, tts.voice, designed=bool(described), cloned=cloning is not None
     )
     speed = tts.speed if fields.speed is None else fields.speed
     check_speech(resolved, speed=speed)
@@ -159,7 +194,9 @@ def _plan(services: Services, asked: _Asked, *, streamed: bool) -> SpeechPlan:
     unheard = {
         UNSUPPORTED: True,
         DESCRIPTIONS: not takes_instructions(resolved),
-        CLONING: not clones,
+        CLONING: cloning is None,
+        # A recording that is sent goes before one that is stored.
+        (LIBRARY,): cloning is None or cloning.param != LIBRARY,
         ("seed",): not can.seed,
         ("effects",): not takes_effects,
     }
@@ -174,7 +211,7 @@ def _plan(services: Services, asked: _Asked, *, streamed: bool) -> SpeechPlan:
         language=fields.language,
         speed=speed,
         instructions=described if takes_instructions(resolved) else None,
-        cloning=Cloning(path=asked.reference, text=fields.clone_transcript) if clones and asked.reference else None,
+        cloning=cloning,
         seed=fields.seed if can.seed else None,
         format=fields.response_format or tts.default_format,
         rate=fields.sample_rate or SPEECH_RATE,

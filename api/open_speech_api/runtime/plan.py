@@ -60,9 +60,11 @@ class Cloning(Struct, frozen=True, kw_only=True):
     """A recording whose voice is to speak."""
 
     path: Path
-    """The upload, in a folder of the request's own; its format is found from its bytes."""
+    """The recording, in a folder of the request's own; its format is found from its bytes."""
     text: str | None
     """What is said in it."""
+    param: str
+    """The request's field that brought it."""
 
 
 class SpeechPlan(Struct, frozen=True, kw_only=True):

@@ -1,12 +1,13 @@
-"""Short recordings that come with a request, decoded whole."""
+"""Short recordings that come with a request, decoded and encoded whole."""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from pathlib import Path
 
 from open_speech_core.errors import ProtocolError
-from open_speech_core.types import Decoded, DecodeRequest, MappedFile
+from open_speech_core.types import Chunk, Decoded, DecodeRequest, EncodeConfig, Item, MappedFile
 
 from .effects import Effects
 from .fleet import Target
@@ -14,6 +15,9 @@ from .pool import Pool
 from .worker import UNLIMITED_ITEMS, Spent
 
 NONE = Effects()
+BYTES_PER_SAMPLE = 4
+LEAST_REFERENCE_S, MOST_REFERENCE_S = 1.0, 120.0
+"""Length of a recording to clone; engines say what they use of it."""
 
 
 async def decode_whole(
@@ -43,3 +47,26 @@ async def decode_whole(
                 if isinstance(item, Decoded):
                     return MappedFile(path=str(target), offset=0, frames=item.frames, rate=item.rate)
     raise ProtocolError("a decode ended without saying so")
+
+
+async def encode_whole(audio: MappedFile, *, pool: Pool, media: Target, caller: str) -> bytes:
+    """Give what ``decode_whole`` left as mono WAV of 16 bits at the same rate, true sizes in its header."""
+    config = EncodeConfig(format="wav", rate=audio.rate, streamed=False)
+    with pool.ticket(media, caller=caller) as ticket:
+        async with ticket.lease() as encoder:
+            session = await encoder.open(config)
+            try:
+                found: list[Item] = []
+                for block in await asyncio.to_thread(_blocks, audio):
+                    found += await session.feed(block, audio.rate)
+                found += await session.flush()
+            finally:
+                session.close()
+    return b"".join(item.data for item in found if isinstance(item, Chunk))
+
+
+def _blocks(audio: MappedFile) -> list[bytes]:
+    """Read a file of samples in blocks of a second, the most that one frame between processes holds."""
+    size = audio.rate * BYTES_PER_SAMPLE
+    data = Path(audio.path).read_bytes()
+    return [data[start : start + size] for start in range(0, len(data), size)]

@@ -14,13 +14,9 @@ from .ahead import Ahead
 from .fleet import Target
 from .plan import Cloning, SpeechPlan
 from .pool import Pool, Ticket
-from .recordings import decode_whole
+from .recordings import BYTES_PER_SAMPLE, LEAST_REFERENCE_S, MOST_REFERENCE_S, decode_whole
 from .worker import Spent
 
-BYTES_PER_SAMPLE = 4
-REFERENCE = "reference_audio"
-LEAST_REFERENCE_S, MOST_REFERENCE_S = 1.0, 120.0
-"""Length of a recording to clone; engines say what they use of it."""
 READ_AHEAD_ITEMS = 4
 """The engine goes on while the encoder works, by this many items of at most a second."""
 PIECE_ITEMS = 64
@@ -87,9 +83,10 @@ class Speech:
             )
         except InvalidAudio as error:
             said = error.message.replace("the file", "it", 1)
-            raise InvalidAudio(f"{REFERENCE}: {said}", param=REFERENCE) from error
+            raise InvalidAudio(f"{cloning.param}: {said}", param=cloning.param) from error
         if audio.frames < LEAST_REFERENCE_S * audio.rate:
-            raise InvalidAudio(f"{REFERENCE}: at least {LEAST_REFERENCE_S:g} s of a voice are needed", param=REFERENCE)
+            needed = f"at least {LEAST_REFERENCE_S:g} s of a voice are needed"
+            raise InvalidAudio(f"{cloning.param}: {needed}", param=cloning.param)
         return audio
 
     async def _samples(self, ticket: Ticket) -> AsyncGenerator[Samples, None]:

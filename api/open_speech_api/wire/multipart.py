@@ -63,6 +63,25 @@ class Form(Struct, frozen=True, kw_only=True):
     fields: Mapping[str, FormValue]
 
 
+async def read_open_form(
+    chunks: AsyncIterator[bytes], content_type: str, *, folder: Path, max_file_bytes: int, file_field: str
+) -> tuple[Path | None, Mapping[str, FormValue]]:
+    """Read a form whose file may be left out, or sent empty and without a name, as browsers do.
+
+    Gives the file and the fields; raises what ``read_form`` does.
+    """
+    boundary = boundary_of(content_type)
+    reader = _FormReader(folder, max_file_bytes, file_field, FormLimits(), optional=True)
+    try:
+        fields = await reader.read(chunks, boundary)
+        if file_field in fields:
+            raise _sent_as_text(file_field)
+    except BaseException:
+        reader.discard()
+        raise
+    return reader.path, fields
+
+
 async def read_form(
     chunks: AsyncIterator[bytes],
     content_type: str,
@@ -85,7 +104,8 @@ async def read_form(
     boundary = boundary_of(content_type)
     reader = _FormReader(folder, max_file_bytes, file_field, limits or FormLimits())
     try:
-        return await reader.read(chunks, boundary)
+        fields = await reader.read(chunks, boundary)
+        return reader.form(fields)
     except BaseException:
         reader.discard()
         raise
@@ -132,11 +152,14 @@ class _Text:
 class _FormReader:
     """The state of one form; ``read`` is called once."""
 
-    def __init__(self, folder: Path, max_file_bytes: int, file_field: str, limits: FormLimits) -> None:
+    def __init__(
+        self, folder: Path, max_file_bytes: int, file_field: str, limits: FormLimits, *, optional: bool = False
+    ) -> None:
         self._folder = folder
         self._max_file_bytes = max_file_bytes
         self._file_field = file_field
         self._limits = limits
+        self._optional = optional
         self._pairs: list[tuple[str, str]] = []
         self._spool: Spool | None = None
         self._filename = ""
@@ -150,7 +173,23 @@ class _FormReader:
         if self._spool is not None:
             self._spool.discard()
 
-    async def read(self, chunks: AsyncIterator[bytes], boundary: bytes) -> Form:
+    @property
+    def path(self) -> Path | None:
+        """The file, if one came."""
+        return None if self._spool is None else self._spool.path
+
+    def form(self, fields: Mapping[str, FormValue]) -> Form:
+        """Give all of it; raise ``InvalidRequest`` where no file came."""
+        if self._spool is None:
+            raise InvalidRequest(f"{self._file_field}: the form has no such file", param=self._file_field)
+        return Form(
+            path=self._spool.path,
+            filename=self._filename,
+            size_bytes=self._spool.size_bytes,
+            fields=fields,
+        )
+
+    async def read(self, chunks: AsyncIterator[bytes], boundary: bytes) -> Mapping[str, FormValue]:
         parser = open_parser(boundary, parts=self._limits.parts)
         opening = _Opening(boundary)
         try:
@@ -162,16 +201,10 @@ class _FormReader:
             parser.close()
         except FormMalformed as error:
             raise self._refusal(error) from error
-        if self._spool is None:
-            raise InvalidRequest(f"{self._file_field}: the form has no such file", param=self._file_field)
         fields = fold(self._pairs)
-        await self._spool.finish()
-        return Form(
-            path=self._spool.path,
-            filename=self._filename,
-            size_bytes=self._spool.size_bytes,
-            fields=fields,
-        )
+        if self._spool is not None:
+            await self._spool.finish()
+        return fields
 
     def _count(self, chunk: bytes) -> None:
         """Stop a body that only its headers or what follows its last boundary make too large."""
@@ -195,8 +228,8 @@ class _FormReader:
         if not name or not written.isprintable() or any("\n" in value for _, value in segment.headerlist):
             raise InvalidRequest("a part of the form has no name, or one with control characters", param=None)
         if not segment.filename:
-            if name == self._file_field:
-                raise InvalidRequest(f"{name}: came as text; send it as a file, with a file name", param=name)
+            if name == self._file_field and not (self._optional and segment.filename is not None):
+                raise _sent_as_text(name)
             self._text = _Text(segment, name)
             return
         if written != self._file_field:
@@ -235,6 +268,10 @@ class _FormReader:
         if isinstance(error, FormLimitReached) and "count" in str(error) and "header" not in str(error):
             return InvalidRequest(f"more than {self._limits.parts} parts in the form", param=name)
         return InvalidRequest(f"the multipart form is malformed: {str(error.args[0])[:120]}", param=name)
+
+
+def _sent_as_text(name: str) -> InvalidRequest:
+    return InvalidRequest(f"{name}: came as text; send it as a file, with a file name", param=name)
 
 
 class _Opening:

@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from open_speech_core.errors import StorageFull, UploadTooLarge
@@ -54,12 +55,14 @@ class Spool:
 
     async def _drain(self) -> None:
         block, self._block = self._block, bytearray()
-        try:
+        with _room():
             await asyncio.to_thread(_append, self.path, block)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageFull("not enough free disk to take the upload") from error
-            raise
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Write a recording that is in memory already to a file of its own. Blocks; raises ``StorageFull``."""
+    with _room(), os.fdopen(_open(path, os.O_CREAT | os.O_EXCL), "wb") as file:
+        file.write(data)
 
 
 def too_large(max_bytes: int, param: str) -> UploadTooLarge:
@@ -74,6 +77,16 @@ def slices(chunk: bytes) -> Iterator[bytes]:
         return
     for start in range(0, len(chunk), SLICE_BYTES):
         yield chunk[start : start + SLICE_BYTES]
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull("not enough free disk to take the upload") from error
+        raise
 
 
 def _append(path: Path, block: bytearray) -> None:
