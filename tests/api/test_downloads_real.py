@@ -71,6 +71,7 @@ def test_a_model_is_fetched_with_progress_loaded_used_and_deleted(
     assert hub.revisions == {PINNED}
     there = get(server, "/artifacts")
     assert there["complete"]
+    assert get(server, "/progress")["bytes_done"] == there["bytes"]
     assert there["bytes"] == sum(file["bytes"] for file in there["files"]) > 70_000_000
     assert {Path(file["name"]).name for file in there["files"]} >= {"model.bin", "config.json", "tokenizer.json"}
     spoken = speak(server, SENTENCE, model="tts-1", voice="alloy", response_format="wav").content

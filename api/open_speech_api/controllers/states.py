@@ -85,8 +85,9 @@ def progress_of(services: Services, found: Resolved) -> ModelProgress:
     state, error = state_of(services, look(services, found)), _error(services, found)
     download = services.downloads.find(found.key)
     if download is None:
-        size = found.model.bytes if state in ("downloaded", "loading", "loaded") else 0
-        download = Download(state="downloading", bytes_done=size, bytes_total=found.model.bytes)
+        size = services.downloads.fetched_bytes(found.key) or found.model.bytes
+        here = state in ("downloaded", "loading", "loaded")
+        download = Download(state="downloading", bytes_done=size if here else 0, bytes_total=size)
     moving = state in ("queued", "downloading")
     status: Status = state if state in ("queued", "downloading", "downloaded", "loading") else "idle"
     if state == "loaded":

@@ -58,6 +58,7 @@ class Downloads:
         self._places = asyncio.Semaphore(at_once)
         self._running: dict[str, _Running] = {}
         self._failed: dict[str, Download] = {}
+        self._fetched: dict[str, int] = {}
 
     async def fetch(self, target: Target) -> None:
         """Return when the weights are whole, beginning a download if none runs. A caller that leaves ends nothing.
@@ -80,6 +81,10 @@ class Downloads:
         """Look at a model's download; None when none runs and the last did not fail."""
         running = self._running.get(key)
         return running.snapshot() if running is not None else self._failed.get(key)
+
+    def fetched_bytes(self, key: str) -> int | None:
+        """Give the bytes of a model that was fetched since the start: a listed model's own figure is only near."""
+        return self._fetched.get(key)
 
     def running(self) -> list[Target]:
         """Give what is being fetched, or waits for its turn."""
@@ -124,7 +129,9 @@ class Downloads:
             log.exception("the download of %s broke", target.key)
             error = DownloadFailed(f"the download of {target.spec.load.model.id!r} ended unexpectedly")
         del self._running[target.key]
-        if error is not None:
+        if error is None:
+            self._fetched[target.key] = running.snapshot().bytes_total
+        else:
             log.warning("%s was not downloaded: %s", target.key, error.message)
             self._failed[target.key] = structs.replace(running.snapshot(), state="failed", error=error.info())
         return error
