@@ -16,7 +16,6 @@ REQUEST = "invalid_request_error"
 STATUS: dict[type[e.OpenSpeechError], tuple[int, str]] = {
     e.OpenSpeechError: (500, SERVER),
     e.InvalidRequest: (400, REQUEST),
-    e.InvalidVoice: (422, REQUEST),
     e.Forbidden: (403, REQUEST),
     e.ModelNotFound: (404, REQUEST),
     e.NotLoaded: (404, REQUEST),

@@ -8,8 +8,8 @@
     |   +-- FeatureNotSupported   400 feature_not_supported
     |   +-- VoiceNotFound         400 voice_not_found
     |   +-- ProviderMissing       400 provider_missing
-    |   +-- InvalidVoice          422 invalid_voice
-    |       +-- LibraryFull       422 voice_library_full
+    |   +-- InvalidVoice          400 invalid_voice
+    |       +-- LibraryFull       400 voice_library_full
     +-- Forbidden                 403 forbidden
     |   +-- FeatureDisabled       403 feature_disabled
     +-- ModelNotFound             404 model_not_found

@@ -146,7 +146,7 @@ def test_a_name_is_cleaned(server: Running, folder: Path, written: str, name: st
 
 @pytest.mark.parametrize("written", [None, "", " ", "..", "/", "\x00", "日本", "x" * 65, "x" * 4096])
 def test_what_is_no_name_is_refused(server: Running, folder: Path, written: str | None) -> None:
-    refused(store(server, written), 422, "invalid_voice", "name")
+    refused(store(server, written), 400, "invalid_voice", "name")
     assert not folder.exists()
 
 
@@ -214,7 +214,7 @@ def test_a_name_that_is_taken(server: Running, folder: Path) -> None:
     ids=["empty", "text", "four", "twelve", "header", "zeros", "odd", "big-endian", "avi"],
 )
 def test_what_is_no_wav_is_refused(server: Running, folder: Path, file: bytes) -> None:
-    message = refused(store(server, file=file), 422, "invalid_voice", "audio")
+    message = refused(store(server, file=file), 400, "invalid_voice", "audio")
     assert message.startswith("audio: ")
     assert not folder.exists()
 
@@ -222,11 +222,11 @@ def test_what_is_no_wav_is_refused(server: Running, folder: Path, file: bytes) -
 @pytest.mark.parametrize("format", ["mp3", "flac", "opus"])
 def test_other_formats_are_refused(server: Running, folder: Path, format: str) -> None:
     spoken = speak(server, "x" * 25, response_format=format).content
-    assert "WAV" in refused(store(server, file=spoken), 422, "invalid_voice", "audio")
+    assert "WAV" in refused(store(server, file=spoken), 400, "invalid_voice", "audio")
 
 
 def test_what_is_longer_than_any_model_takes(server: Running, folder: Path) -> None:
-    assert "120 s" in refused(store(server, file=wav(bytes(121 * 2 * 4000), 4000)), 422, "invalid_voice", "audio")
+    assert "120 s" in refused(store(server, file=wav(bytes(121 * 2 * 4000), 4000)), 400, "invalid_voice", "audio")
 
 
 def test_forms_that_are_not_right(server: Running, folder: Path) -> None:
@@ -248,7 +248,7 @@ def test_one_voice_too_many(start_server: StartServer) -> None:
     server = start_server(PLUGINS, {"OS_VOICE_LIBRARY_MAX_COUNT": "2"})
     stored(server, "a")
     stored(server, "b")
-    assert "2 voices" in refused(store(server, "c"), 422, "voice_library_full")
+    assert "2 voices" in refused(store(server, "c"), 400, "voice_library_full")
     stored(server, "b", high(), overwrite="true")
     server.client.delete(f"{LIBRARY}/a")
     stored(server, "c")

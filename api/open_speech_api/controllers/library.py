@@ -35,7 +35,7 @@ class LibraryController(Controller):
     @post("/", summary="Store a voice", status_code=201)
     async def store(self, request: AnyRequest, services: NamedDependency[Services]) -> StoredVoice:
         """Store the WAV ``audio`` under ``name``, as mono of 16 bits. 409 where there is one of that name, unless
-        ``overwrite``; 422 for what is no name or no WAV, and for one voice too many."""
+        ``overwrite``; 400 for what is no name or no WAV, and for one voice too many."""
         with ExitStack() as stack:
             form = await _read(request, services, stack)
             fields = decode_voice(form.fields)

@@ -92,7 +92,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
         Annotated[str, Meta(description="Where stored voices lie. Unset: `voices` in the data folder.")] | None
     ) = None
     voice_library_max_count: Annotated[
-        int, Meta(ge=0, description="Voices that may be stored; one more: 422. 0: any number.")
+        int, Meta(ge=0, description="Voices that may be stored; one more is refused. 0: any number.")
     ] = 100
     install_timeout_s: Annotated[
         float, Meta(gt=0, le=86_400, description="Seconds an install of a provider may take.")
