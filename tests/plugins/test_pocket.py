@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -195,7 +196,10 @@ def test_the_engine_keeps_the_laws(home: Path) -> None:
 
 @torch_only
 def test_speech_comes_frame_by_frame(engine: Any) -> None:
+    # As slow as a real model, so that a frame is heard before the next is there.
+    slow = engine._model.flow_lm.register_forward_pre_hook(lambda *_: time.sleep(0.02))
     items = speak(engine, "Hello world this is a test of the speech server.")
+    slow.remove()
     assert len(items) >= 2
     assert len(items[0].samples) < len(joined(items))
     assert all(len(item.samples) % FRAME == 0 for item in items), "whole frames, as many as were ready"
