@@ -42,10 +42,10 @@ from .library import Library
 from .observers import Observers
 from .runtime import weights
 from .runtime.downloads import Downloads
-from .runtime.fleet import Policy, Target
 from .runtime.memory import Memory
 from .runtime.pool import Pool
 from .runtime.preloads import Preloads
+from .runtime.target import Policy, Target
 from .runtime.targets import Targets
 from .runtime.worker import Limits
 from .runtime.workers import make_workers

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from api.serving import clean_environment
-from open_speech_api.runtime.fleet import Target
+from open_speech_api.runtime.target import Target
 from open_speech_api.runtime.worker import Limits, Worker
 from open_speech_api.runtime.workers import make_workers
 from open_speech_core.types import EngineSpec, Kind, LoadSpec, Model

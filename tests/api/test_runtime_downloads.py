@@ -12,7 +12,7 @@ import pytest
 from api.plugins_for_tests.weights import SIZE
 from api.runtime_for_tests import maker, own_workers, run, until, weights
 from open_speech_api.runtime.downloads import Download, Downloads
-from open_speech_api.runtime.fleet import Target
+from open_speech_api.runtime.target import Target
 from open_speech_core.errors import DownloadFailed, EngineError, OpenSpeechError, StorageFull, WorkerDied
 from open_speech_core.types import Artifacts
 

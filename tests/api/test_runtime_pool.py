@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from api.runtime_for_tests import Clock, maker, own_workers, run, target, until, weights
-from open_speech_api.runtime.fleet import Fleet, Policy, Target
+from open_speech_api.runtime.fleet import Fleet
 from open_speech_api.runtime.memory import Memory
 from open_speech_api.runtime.pool import Pool
 from open_speech_api.runtime.preloads import Preloads
+from open_speech_api.runtime.target import Policy, Target
 from open_speech_core.errors import DownloadFailed, InsufficientMemory, LoadFailed, OpenSpeechError, Unavailable
 
 ECHO, SLOW = target("echo"), target("echo-slow")

@@ -12,10 +12,10 @@ from msgspec import structs
 
 from api.runtime_for_tests import run, target, until
 from api.test_runtime_pool import fleet_of, pooled
-from open_speech_api.runtime.fleet import Target
 from open_speech_api.runtime.memory import Memory
 from open_speech_api.runtime.pool import Pool
 from open_speech_api.runtime.preloads import Preloads
+from open_speech_api.runtime.target import Target
 from open_speech_api.runtime.worker import Worker
 
 OLD = str(Path(sys.executable).with_name("python"))

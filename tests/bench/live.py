@@ -12,9 +12,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from open_speech_api.runtime.fleet import Fleet, Policy, Target
+from open_speech_api.runtime.fleet import Fleet
 from open_speech_api.runtime.plan import TranscriptionPlan
 from open_speech_api.runtime.pool import Pool, Ticket
+from open_speech_api.runtime.target import Policy, Target
 from open_speech_api.runtime.targets import Targets
 from open_speech_api.runtime.transcription import Transcription, Upload
 from open_speech_api.runtime.worker import Limits, Spent, Worker

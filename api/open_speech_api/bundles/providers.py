@@ -8,8 +8,8 @@ from pathlib import Path
 
 from open_speech_api.installs import Entry, Installs, Place
 from open_speech_api.runtime.downloads import Downloads
-from open_speech_api.runtime.fleet import Policy, Target
 from open_speech_api.runtime.pool import Pool
+from open_speech_api.runtime.target import Policy, Target
 from open_speech_api.runtime.targets import Targets
 from open_speech_api.runtime.worker import Worker
 from open_speech_api.settings import Settings

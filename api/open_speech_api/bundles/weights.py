@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from open_speech_api.runtime.fleet import Target
+from open_speech_api.runtime.target import Target
 from open_speech_api.runtime.worker import Worker
 from open_speech_core.hub import folder_name
 from open_speech_core.registry import Registry, Resolved

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from msgspec import structs
 
-from open_speech_api.runtime.fleet import Target
 from open_speech_api.runtime.pool import Pool
+from open_speech_api.runtime.target import Target
 from open_speech_api.runtime.targets import Targets
 from open_speech_api.runtime.worker import Worker
 from open_speech_core.errors import InstallFailed, OpenSpeechError, WorkerDied

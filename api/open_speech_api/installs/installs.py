@@ -13,8 +13,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from open_speech_api.runtime.downloads import Downloads
-from open_speech_api.runtime.fleet import Target
 from open_speech_api.runtime.pool import Pool
+from open_speech_api.runtime.target import Target
 from open_speech_api.runtime.targets import Targets
 from open_speech_api.runtime.worker import Worker
 from open_speech_core.errors import (

@@ -19,9 +19,9 @@ from open_speech_core.types import (
 )
 
 from .effects import Effects
-from .fleet import Target
 from .pool import Pool
 from .recordings import decode_whole
+from .target import Target
 from .worker import Spent
 
 LEAST_REFERENCE_S, MOST_REFERENCE_S = 2.0, 10.0

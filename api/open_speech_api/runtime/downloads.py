@@ -17,7 +17,8 @@ from open_speech_core.errors import DownloadFailed, ErrorInfo, OpenSpeechError
 from open_speech_core.types import Artifacts
 from open_speech_core.worker.protocol import Progress
 
-from .fleet import END_S, Target
+from .fleet import END_S
+from .target import Target
 from .worker import Worker
 
 log = logging.getLogger(__name__)

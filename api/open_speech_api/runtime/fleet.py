@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from open_speech_core.errors import (
     ErrorInfo,
@@ -21,50 +20,17 @@ from open_speech_core.errors import (
     StepTimeout,
     WorkerDied,
 )
-from open_speech_core.types import EngineSpec
 
-from .queue import FairQueue
-from .replica import Replica, Waiter
+from .line import Line
+from .replica import Replica
 from .rest import Rest
+from .target import Policy, Target
 from .worker import Spent, Worker
 
 log = logging.getLogger(__name__)
 
 END_S = 5.0
 """A worker that was told to end and has not is killed after this."""
-
-
-class Target(Struct, frozen=True, kw_only=True):
-    """A model as the pool sees it: all it takes to run a replica."""
-
-    key: str
-    """Unique over kinds and providers."""
-    spec: EngineSpec
-    max_replicas: int = 1
-    cancel_s: float = 1.0
-    """The engine's promise: free this long after a cancel."""
-    interpreter: str | None = None
-    environment: Mapping[str, str] = {}
-    """Further variables of its worker."""
-    inline: bool = False
-    download: bool = False
-    """The weights are fetched before the first load."""
-    counted: bool = True
-    """Counts as a loaded model, and rests when it dies too often. Media workers do neither: what ends one is a
-    stranger's file, and the next file deserves a new one."""
-
-
-class Policy(Struct, frozen=True, kw_only=True):
-    """Bounds of the pool."""
-
-    queue_max: int = 64
-    """Callers of one model that may wait."""
-    queue_wait_s: float = 120.0
-    """Longest wait for a first lease."""
-    ttl_s: float = 300.0
-    """Idle time after which a replica is ended; 0 is never."""
-    max_loaded: int = 0
-    """Models in memory at once; 0 is any number."""
 
 
 class Surroundings(Protocol):
@@ -114,7 +80,7 @@ class Fleet:
         self._policy = policy
         self._pool = pool
         self._clock = clock
-        self._queue: FairQueue[Waiter] = FairQueue()
+        self._line = Line(self._take_free, self._give_back)
         self._starting: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._rest = Rest(clock)
@@ -128,7 +94,7 @@ class Fleet:
 
     @property
     def waiting(self) -> int:
-        return len(self._queue)
+        return len(self._line)
 
     @property
     def starting(self) -> bool:
@@ -195,7 +161,7 @@ class Fleet:
         Raises what stopped it from starting, or ``QueueFull`` after a first wait too long.
         """
         since, loading = self._clock(), not self.replicas
-        replica = self._take_free(alone) if not len(self._queue) else None
+        replica = self._take_free(alone) if not len(self._line) else None
         if replica is None:
             replica = await self._wait(caller, live, alone, self._policy.queue_wait_s if first else None)
         waited_ms = (self._clock() - since) * 1000
@@ -206,29 +172,17 @@ class Fleet:
         return replica
 
     async def _wait(self, caller: str, live: bool, alone: bool, limit_s: float | None) -> Replica:
-        waiter = Waiter(alone)
-        self._queue.push(waiter, caller=caller, live=live)
+        waiter = self._line.join(caller, live=live, alone=alone)
         self._grow()
         # A load has its own watchdog; waiting for it is no queueing.
         limit_s = limit_s if self.replicas else None
-        claimed = False
         try:
-            async with asyncio.timeout(limit_s):
-                replica = await waiter.granted
-                claimed = True
-                return replica
+            return await self._line.turn(waiter, limit_s)
         except TimeoutError:
             raise QueueFull(f"no engine was free within {limit_s:g} s", retry_after_s=self.estimate_s()) from None
-        finally:
-            if not claimed:
-                self._queue.remove(waiter)
-                self._give_back(waiter)
 
-    def _give_back(self, waiter: Waiter) -> None:
-        """Release a replica that was granted in the very moment its caller left."""
-        granted = waiter.granted
-        if granted.done() and not granted.cancelled() and granted.exception() is None:
-            self.release(granted.result(), 0.0, alone=waiter.alone)
+    def _give_back(self, replica: Replica, alone: bool) -> None:
+        self.release(replica, 0.0, alone=alone)
 
     def _take_free(self, alone: bool) -> Replica | None:
         free = [replica for replica in self.replicas if replica.free(alone)]
@@ -261,23 +215,14 @@ class Fleet:
                 async with asyncio.timeout(min(0.2, self.target.cancel_s)):
                     await replica.worker.wait_settled()
             overdue = self._clock() - since > 2 * self.target.cancel_s
-            if overdue and len(self._queue) and replica.worker.alive:
+            if overdue and len(self._line) and replica.worker.alive:
                 log.warning("%s did not stop within %g s and is replaced", self.target.key, 2 * self.target.cancel_s)
                 replica.worker.ending = True
                 replica.worker.kill()
         self._released(replica, 1)
 
     def _dispatch(self) -> None:
-        while len(self._queue):
-            waiter = self._queue.peek()
-            replica = self._take_free(waiter.alone)
-            if replica is None:
-                break
-            self._queue.pop()
-            if waiter.granted.done():
-                replica.leases -= replica.lanes if waiter.alone else 1
-            else:
-                waiter.granted.set_result(replica)
+        self._line.serve()
         self._grow()
 
     # replicas
@@ -289,14 +234,14 @@ class Fleet:
 
     def _grow(self) -> None:
         """Start a replica when callers wait and none is on its way."""
-        if self._closed or self._starting is not None or not len(self._queue):
+        if self._closed or self._starting is not None or not len(self._line):
             return
         if not self.replicas or self._may_widen():
             self._starting = asyncio.create_task(self._start())
 
     def spare(self) -> bool:
         """Say whether a replica is free and nobody waits for it."""
-        return not len(self._queue) and any(replica.free(alone=False) for replica in self.replicas)
+        return not len(self._line) and any(replica.free(alone=False) for replica in self.replicas)
 
     def widen(self) -> None:
         """Start a further replica for one caller's parallel work, as far as the cores go."""
@@ -377,13 +322,7 @@ class Fleet:
         if self.replicas:
             return
         self.error = error.info()
-        while len(self._queue):
-            waiter = self._queue.pop()
-            if not waiter.granted.done():
-                # Each gets its own: a raised exception carries the trace of whoever raised it.
-                waiter.granted.set_exception(copy.copy(error))
-                # The waiter may have left in this very moment.
-                waiter.granted.exception()
+        self._line.fail(error)
 
     async def _watch(self, replica: Replica) -> None:
         await replica.worker.gone.wait()

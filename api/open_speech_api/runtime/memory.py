@@ -20,8 +20,8 @@ from msgspec import Struct
 from open_speech_core.remote import write_whole
 from open_speech_core.types import LoadSpec
 
-from .fleet import Target
 from .free_memory import container_free_mb, host_free_mb, taken_mb
+from .target import Target
 
 log = logging.getLogger(__name__)
 

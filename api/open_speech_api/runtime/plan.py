@@ -14,7 +14,7 @@ from open_speech_core.registry import Registry, Resolved
 from open_speech_core.types import EncodeConfig, EngineSpec, Task
 
 from .effects import Effects
-from .fleet import Target
+from .target import Target
 from .text import pieces
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]

@@ -22,8 +22,9 @@ from open_speech_core.errors import (
 )
 from open_speech_core.types import Item, Kind, Request
 
-from .fleet import Fleet, Policy, Target
+from .fleet import Fleet
 from .memory import Held, Memory
+from .target import Policy, Target
 from .worker import CREDIT_ITEMS, Spent, Worker
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from open_speech_core.errors import OpenSpeechError
 
-from .fleet import Target
 from .pool import Pool
+from .target import Target
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from open_speech_core.errors import ProtocolError
 from open_speech_core.types import Chunk, Decoded, DecodeRequest, EncodeConfig, Item, MappedFile
 
 from .effects import Effects
-from .fleet import Target
 from .pool import Pool
+from .target import Target
 from .worker import UNLIMITED_ITEMS, Spent
 
 NONE = Effects()

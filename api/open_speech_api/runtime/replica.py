@@ -1,18 +1,10 @@
-"""One worker of a model, who holds it, and who waits for one."""
+"""One worker of a model, and who holds it."""
 
 from __future__ import annotations
 
 import asyncio
 
 from .worker import Worker
-
-
-class Waiter:
-    """A caller in the queue; ``alone`` wants every lane of a replica."""
-
-    def __init__(self, alone: bool) -> None:
-        self.alone = alone
-        self.granted: asyncio.Future[Replica] = asyncio.get_running_loop().create_future()
 
 
 class Replica:

@@ -11,10 +11,10 @@ from open_speech_core.types import Chunk, MappedFile, Samples, SynthesizeRequest
 
 from .abreast import Abreast
 from .ahead import Ahead
-from .fleet import Target
 from .plan import Cloning, SpeechPlan
 from .pool import Pool, Ticket
 from .recordings import BYTES_PER_SAMPLE, LEAST_REFERENCE_S, MOST_REFERENCE_S, decode_whole
+from .target import Target
 from .worker import Spent
 
 READ_AHEAD_ITEMS = 4

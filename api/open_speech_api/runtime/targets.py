@@ -18,8 +18,8 @@ from open_speech_core.types import Artifacts, EngineSpec, Kind, LoadSpec, Model
 from . import effects
 from .cores import usable_cores
 from .effects import Effects
-from .fleet import Target
 from .plan import Cutting
+from .target import Target
 
 MEDIA_PLUGIN = "open_speech_api.media.engine"
 

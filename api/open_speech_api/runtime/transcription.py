@@ -26,9 +26,9 @@ from open_speech_core.types import (
 
 from .abreast import Abreast
 from .diarization import Diarization
-from .fleet import Target
 from .plan import TranscriptionPlan
 from .pool import Pool, Ticket
+from .target import Target
 from .worker import UNLIMITED_ITEMS, Spent
 
 SPAN_SEGMENTS = 1024

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 
-from .fleet import Target
 from .links import InlineLink, Link, ProcessLink
+from .target import Target
 from .worker import Limits, Worker
 
 PASSED_ON = frozenset(
