@@ -48,6 +48,18 @@ def test_with_the_packages_voices_alone_every_openai_name_is_one_of_them(tmp_pat
     }
 
 
+def test_the_packages_alone_speak_where_no_hub_is(tmp_path: Path) -> None:
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "cache"), "KOKORO_G2P": "espeak"}
+    bare = Running(tmp_path, ("open_speech_kokoro",), offline)
+    try:
+        response = checked(speak(bare, "Yes.", model="kokoro", voice="alloy", language="en", response_format="wav"))
+    finally:
+        bare.stop()
+    assert response.status_code == 200, response.text
+    samples, rate = decoded(response.content)
+    assert len(samples) > rate / 4
+
+
 def test_voices_are_filtered_by_provider_and_model(server: Running) -> None:
     def ids(query: str) -> list[str]:
         return [each["id"] for each in checked(server.client.get(f"/v1/audio/voices{query}")).json()["voices"]]

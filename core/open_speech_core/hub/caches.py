@@ -56,6 +56,11 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "huggingface" / "hub"
 
 
+def is_offline(environ: Mapping[str, str]) -> bool:
+    """Say whether ``HF_HUB_OFFLINE`` is set, as the hub's client reads it: nothing will be fetched."""
+    return environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
 def cached(cache: Path, repo: str, files: Sequence[str]) -> Path | None:
     """Find a snapshot in a cache that has all of ``files``; the one of branch ``main`` first."""
     folder = cache / f"models--{folder_name(repo)}"

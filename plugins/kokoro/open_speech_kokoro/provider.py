@@ -110,9 +110,9 @@ class KokoroSynthesizer(Synthesizer[KokoroOptions]):
                 raise VoiceNotFound(f"model {model.id!r} has no voice {name[:100]!r}; it has {near}", param="voice")
 
     def artifacts(self, model: Model) -> Artifacts:
-        """Say what is here; the Japanese voices of the packages are not counted, few as they are."""
+        """Say what is here; the packages' voices, few and Japanese, count only where no others will come."""
         places = self._places()
-        voices = files.packs(places) or files.archived(places, packaged=False)
+        voices = files.packs(places) or files.archived(places, packaged=hub.is_offline(os.environ))
         own = ("onnx", files.VOICES_FOLDER, files.TORCH_WEIGHTS, files.TORCH_CONFIG, self._partial.name)
         there = [str(path) for name in own if (path := self.home / name).exists()]
         there += [str(file) for file in files.onnx_files(self.home) if file.parent == self.home]
