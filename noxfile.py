@@ -121,6 +121,16 @@ def wheels(session: nox.Session) -> None:
 
 
 @nox.session
+def alone(session: nox.Session) -> None:
+    """Show that each plugin serves, installed with the server alone; names after ``--`` choose some of them.
+
+    Each has a clean environment, deleted when it was shown; those on torch take up to 6 GB meanwhile.
+    """
+    install(session)
+    session.run("python", "-m", "tests.alone", *session.posargs, env={"TMPDIR": session.create_tmp()})
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run every example of the documentation."""
     install(session)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -28,9 +28,19 @@ serve(read_settings(os.environ)[0], os.environ, plugins=discover(sys.argv[1:] or
 
 
 class Running:
-    """One server process. ``stop`` ends it and says whether it left anything behind."""
+    """One server process. ``stop`` ends it and says whether it left anything behind.
 
-    def __init__(self, folder: Path, plugins: tuple[str, ...] = ECHO, environ: Mapping[str, str] | None = None) -> None:
+    ``command`` starts another environment's server, with the plugins that are installed there.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        plugins: tuple[str, ...] = ECHO,
+        environ: Mapping[str, str] | None = None,
+        *,
+        command: Sequence[str] = (),
+    ) -> None:
         self.port = free_port()
         tls = (environ or {}).get("OS_SSL_ENABLED") == "true"
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
@@ -46,7 +56,7 @@ class Running:
         self._log = self.log_file.open("wb")
         started = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, *plugins],
+            command or [sys.executable, "-c", MAIN, *plugins],
             env={**clean_environment(), **own, **(environ or {})},
             stdout=self._log,
             stderr=subprocess.STDOUT,

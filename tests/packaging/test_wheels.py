@@ -117,3 +117,11 @@ def test_root_offers_every_plugin_as_an_extra() -> None:
     assert plugins <= set(extras)
     together = {f"open-speech-{name}" for name in plugins - APART}
     assert {line.split(" @ ")[0].partition("[")[0] for line in extras["all"]} >= together
+
+
+def test_every_plugin_has_a_trial_of_its_own_in_a_clean_environment() -> None:
+    """`nox -s alone` runs them; they install from a package index, and so are no part of the tests."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "tests.alone", "--list"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert sorted(listed.stdout.split()) == [Path(each).name for each in FOLDERS if each.startswith("plugins/")]
