@@ -111,6 +111,21 @@ def test_rttm_says_who_speaks_when_and_recognises_nothing(tones_server: Running)
     )
 
 
+def test_rttm_needs_no_recogniser(start_server: StartServer) -> None:
+    server = start_server(("api.plugins_for_tests.tones",), {"STT_VAD_ENABLED": "false"})
+    file = whistled((LOW, 1.5), (HIGH, 2.25))
+    known = {"known_speaker_names__": ["agent"], "known_speaker_references__": [data_url(whistled((HIGH, 2.0)))]}
+    response = transcribe(server, file, model=..., response_format="rttm", **known)
+    assert response.status_code == 200, response.text
+    assert [line.split()[7] for line in response.text.splitlines()] == ["A", "agent"]
+    assert timing(response)["engine"] > 0
+    refused(transcribe(server, b"no audio", response_format="rttm"), 400, "invalid_audio", "file")
+    message = refused(
+        transcribe(server, file, model=..., response_format="diarized_json"), 404, "model_not_found", "model"
+    )
+    assert "no transcriber is installed" in message
+
+
 @pytest.mark.parametrize(("normalize", "heard"), [("true", ["A", "agent"]), ("false", [])])
 def test_a_diarizer_of_another_rate_hears_what_the_recogniser_hears(
     start_server: StartServer, normalize: str, heard: list[str]

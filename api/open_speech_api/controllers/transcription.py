@@ -104,8 +104,14 @@ async def _serve(request: AnyRequest, services: Services, task: Task) -> Respons
     """Read, plan, run, render. The request's folder lives until the last byte was sent."""
     with ExitStack() as stack:
         form = await _read(request, services, stack)
-        job = _plan(services, form, task, dict(request.query_params))
+        fields = _fields(form, task, request.query_params)
+        speakers = None if task == "translate" else plan_speakers(services, fields, form)
         note = request.scope["state"]
+        if speakers is not None and fields.format == "rttm" and not any(services.registry.of_kind("transcriber")):
+            # What is said is not asked for, so that a diarizer is enough.
+            note["model"] = speakers.resolved.id
+            return await _turns(request, _diarization(services, form, speakers, note["caller"]), form, fields)
+        job = _plan(services, form, fields, task, speakers)
         note["model"] = job.plan.resolved.id
         run = _run(services, job, note["caller"])
         if not job.fields.stream:
@@ -126,13 +132,31 @@ async def _serve(request: AnyRequest, services: Services, task: Task) -> Respons
         return Stream(stream, headers=headers)
 
 
+async def _turns(
+    request: AnyRequest, diarization: Diarization, form: Form, fields: TranscriptionFields
+) -> Response[Any]:
+    """Answer who speaks when."""
+    transcript = await while_connected(request, _alone(diarization, form))
+    body = render(transcript, "rttm", known_speakers=fields.known_speaker_names or ())
+    return Response(body, headers=answers.headers(CONTENT_TYPES["rttm"], diarization.spent))
+
+
+async def _alone(diarization: Diarization, form: Form) -> Transcript:
+    turns, duration_s = await diarization.alone()
+    return Transcript(duration_s=duration_s, turns=tuple(turns), filename=form.filename)
+
+
+def _diarization(services: Services, form: Form, speakers: SpeakersPlan, caller: str) -> Diarization:
+    media = services.targets.decode
+    return Diarization(speakers, form.path, form.path.parent, pool=services.pool, media=media, caller=caller)
+
+
 def _run(services: Services, job: _Job, caller: str) -> Transcription:
     upload = Upload(path=job.form.path, folder=job.form.path.parent)
-    pool, media = services.pool, services.targets.decode
-    diarization = None
-    if job.speakers is not None:
-        diarization = Diarization(job.speakers, upload.path, upload.folder, pool=pool, media=media, caller=caller)
-    return Transcription(job.plan, upload, pool=pool, media=media, caller=caller, diarization=diarization)
+    diarization = None if job.speakers is None else _diarization(services, job.form, job.speakers, caller)
+    return Transcription(
+        job.plan, upload, pool=services.pool, media=services.targets.decode, caller=caller, diarization=diarization
+    )
 
 
 def _spent(run: Transcription, job: _Job) -> Spent:
@@ -157,12 +181,16 @@ async def _read(request: AnyRequest, services: Services, stack: ExitStack) -> Fo
         raise
 
 
-def _plan(services: Services, form: Form, task: Task, query: Mapping[str, Any]) -> _Job:
-    """Check everything that needs no audio. Raises any 4xx of the tree."""
+def _fields(form: Form, task: Task, query: Mapping[str, Any]) -> TranscriptionFields:
     if task == "translate":
-        fields = _as_transcription(decode_translation(form.fields))
-    else:
-        fields = decode_transcription(form.fields, query)
+        return _as_transcription(decode_translation(form.fields))
+    return decode_transcription(form.fields, query)
+
+
+def _plan(
+    services: Services, form: Form, fields: TranscriptionFields, task: Task, speakers: SpeakersPlan | None
+) -> _Job:
+    """Check everything that needs no audio. Raises any 4xx of the tree."""
     asked = Asked(
         model=fields.model,
         task=task,
@@ -174,7 +202,6 @@ def _plan(services: Services, form: Form, task: Task, query: Mapping[str, Any]) 
         word_timestamps="word" in (fields.timestamp_granularities or ()),
         logprobs="logprobs" in (fields.include or ()),
     )
-    speakers = None if task == "translate" else plan_speakers(services, fields, form)
     resolved = of_kind(services, "transcriber", fields.model or "")
     check_transcription(resolved, asked)
     options, ignored = request_options(
@@ -227,9 +254,7 @@ def _cutting(services: Services, fields: TranscriptionFields) -> Cutting:
 
 async def _whole(run: Transcription, job: _Job) -> Transcript:
     if job.format == "rttm" and run.diarization is not None:
-        # What is said is not asked for.
-        turns, duration_s = await run.diarization.alone()
-        return Transcript(duration_s=duration_s, turns=tuple(turns), filename=job.form.filename)
+        return await _alone(run.diarization, job.form)
     async with aclosing(run.segments()) as found:
         segments = [segment async for segment in found]
     return Transcript(
