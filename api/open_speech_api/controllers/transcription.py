@@ -21,7 +21,6 @@ from open_speech_api.runtime.plan import (
 )
 from open_speech_api.runtime.speakers import told_apart
 from open_speech_api.runtime.transcription import Transcription, Upload
-from open_speech_api.runtime.worker import Spent
 from open_speech_api.services import Services
 from open_speech_api.wire import events
 from open_speech_api.wire.fields import fitted
@@ -107,10 +106,8 @@ async def _serve(request: AnyRequest, services: Services, task: Task) -> Respons
         fields = _fields(form, task, request.query_params)
         speakers = None if task == "translate" else plan_speakers(services, fields, form)
         note = request.scope["state"]
-        if speakers is not None and fields.format == "rttm" and not any(services.registry.of_kind("transcriber")):
-            # What is said is not asked for, so that a diarizer is enough.
-            note["model"] = speakers.resolved.id
-            return await _turns(request, _diarization(services, form, speakers, note["caller"]), form, fields)
+        if speakers is not None and fields.format == "rttm":
+            return await _turns(request, services, form, fields, speakers)
         job = _plan(services, form, fields, task, speakers)
         note["model"] = job.plan.resolved.id
         run = _run(services, job, note["caller"])
@@ -125,7 +122,7 @@ async def _serve(request: AnyRequest, services: Services, task: Task) -> Respons
                 languages=job.languages,
                 known_speakers=job.known,
             )
-            headers = answers.headers(CONTENT_TYPES[job.format], _spent(run, job), job.plan.ignored)
+            headers = answers.headers(CONTENT_TYPES[job.format], run.spent, job.plan.ignored)
             return Response(body, headers=headers)
         stream = await primed(request, _events(run, job, stack.pop_all()))
         headers = answers.headers(events.CONTENT_TYPE, run.spent, job.plan.ignored) | {"cache-control": "no-cache"}
@@ -133,17 +130,18 @@ async def _serve(request: AnyRequest, services: Services, task: Task) -> Respons
 
 
 async def _turns(
-    request: AnyRequest, diarization: Diarization, form: Form, fields: TranscriptionFields
+    request: AnyRequest, services: Services, form: Form, fields: TranscriptionFields, speakers: SpeakersPlan
 ) -> Response[Any]:
-    """Answer who speaks when."""
-    transcript = await while_connected(request, _alone(diarization, form))
+    """Answer who speaks when. What is said is not asked for, so that a diarizer is enough."""
+    note = request.scope["state"]
+    has_recogniser = any(services.registry.of_kind("transcriber"))
+    ignored = _plan(services, form, fields, "transcribe", speakers).plan.ignored if has_recogniser else ()
+    diarization = _diarization(services, form, speakers, note["caller"])
+    note["model"] = speakers.resolved.id
+    turns, note["audio_s"] = await while_connected(request, diarization.alone())
+    transcript = Transcript(duration_s=note["audio_s"], turns=tuple(turns), filename=form.filename)
     body = render(transcript, "rttm", known_speakers=fields.known_speaker_names or ())
-    return Response(body, headers=answers.headers(CONTENT_TYPES["rttm"], diarization.spent))
-
-
-async def _alone(diarization: Diarization, form: Form) -> Transcript:
-    turns, duration_s = await diarization.alone()
-    return Transcript(duration_s=duration_s, turns=tuple(turns), filename=form.filename)
+    return Response(body, headers=answers.headers(CONTENT_TYPES["rttm"], diarization.spent, ignored))
 
 
 def _diarization(services: Services, form: Form, speakers: SpeakersPlan, caller: str) -> Diarization:
@@ -157,11 +155,6 @@ def _run(services: Services, job: _Job, caller: str) -> Transcription:
     return Transcription(
         job.plan, upload, pool=services.pool, media=services.targets.decode, caller=caller, diarization=diarization
     )
-
-
-def _spent(run: Transcription, job: _Job) -> Spent:
-    """Give where the time went: in the recogniser, unless nothing was recognised."""
-    return run.diarization.spent if job.format == "rttm" and run.diarization is not None else run.spent
 
 
 async def _read(request: AnyRequest, services: Services, stack: ExitStack) -> Form:
@@ -253,8 +246,6 @@ def _cutting(services: Services, fields: TranscriptionFields) -> Cutting:
 
 
 async def _whole(run: Transcription, job: _Job) -> Transcript:
-    if job.format == "rttm" and run.diarization is not None:
-        return await _alone(run.diarization, job.form)
     async with aclosing(run.segments()) as found:
         segments = [segment async for segment in found]
     return Transcript(

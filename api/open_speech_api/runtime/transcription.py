@@ -67,29 +67,29 @@ class Transcription:
         self._media = media
         self._caller = caller
         self._live = live
-        self.diarization = diarization
+        self._diarization = diarization
 
     async def segments(self) -> AsyncGenerator[Segment, None]:
         """Give segments in order as they are decoded, times from the start of the file; then ``turns`` are there.
 
         Closing this generator frees the engines within one step. Raises any error of the tree.
         """
-        if self.diarization is None:
+        if self._diarization is None:
             async with aclosing(self._recognised(None)) as found:
                 async for segment in found:
                     yield segment
             return
-        await self.diarization.prepare()
+        await self._diarization.prepare()
         decoded: asyncio.Future[MappedFile] = asyncio.get_running_loop().create_future()
-        speaking = asyncio.create_task(self.diarization.turns(decoded))
+        speaking = asyncio.create_task(self._diarization.turns(decoded))
         try:
             async with aclosing(self._recognised(decoded)) as found:
                 async for segment in found:
                     if speaking.done() and (error := speaking.exception()) and not _was_crowded_out(error):
                         raise error
                     yield segment
-            self.turns = await self._turns(self.diarization, speaking, decoded)
-            self.spent.diarize_ms = self.diarization.spent.engine_ms
+            self.turns = await self._turns(self._diarization, speaking, decoded)
+            self.spent.diarize_ms = self._diarization.spent.engine_ms
         finally:
             decoded.cancel()
             speaking.cancel()
