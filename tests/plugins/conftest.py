@@ -35,3 +35,13 @@ def source() -> Callable[[Kind], ModelSource]:
     """Give the weights the starter ships for a kind."""
     starter = pytest.importorskip("open_speech_starter")
     return lambda kind: next(found for found in starter.open_speech_model_sources() if found.kind == kind)
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A home for Kokoro where neither packages nor the hub's cache have anything."""
+    files = pytest.importorskip("open_speech_kokoro.files")
+    monkeypatch.setattr(files, "PARTS", ("no_such_package",))
+    monkeypatch.setattr(files, "PACKAGED_VOICES", ("no_such_package", "voices.npz"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "home"

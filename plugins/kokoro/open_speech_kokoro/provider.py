@@ -64,7 +64,7 @@ class KokoroSynthesizer(Synthesizer[KokoroOptions]):
         environment=hub.ENVIRONMENT,
     )
     capabilities = Capabilities(
-        cancel_s=6.0,
+        cancel_s=5.0,
         streaming=True,
         speed_control=True,
         voice_blend=True,
