@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import shutil
 from base64 import b64encode
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,24 +12,24 @@ import pytest
 
 from api.calling import checked, refused, speak, tone
 from api.serving import Running, StartServer
-from api.voices import CLONE, LIBRARY, PLUGINS, RECORDING, as_json, assert_sounds, clone, high, names, store, stored
+from api.voices import (
+    CLONE,
+    LIBRARY,
+    PLUGINS,
+    RECORDING,
+    as_json,
+    assert_sounds,
+    clone,
+    emptied,
+    high,
+    names,
+    running,
+    store,
+    stored,
+)
 
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = Running(tmp_path_factory.mktemp("voices"), PLUGINS, {"OS_MAX_UPLOAD_MB": "1"})
-    yield running
-    running.await_quiet()
-    running.stop()
-
-
-@pytest.fixture
-def folder(server: Running) -> Iterator[Path]:
-    """Where the shared server keeps its voices; empty before and after."""
-    path = server.run_folder.parent / "data" / "voices"
-    shutil.rmtree(path, ignore_errors=True)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+server = pytest.fixture(scope="module")(running)
+folder = pytest.fixture(emptied)
 
 
 # Speech in a stored voice

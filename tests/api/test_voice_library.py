@@ -8,7 +8,6 @@ import json
 import shutil
 import stat
 import wave
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,24 +16,10 @@ import pytest
 
 from api.calling import assert_envelope, checked, refused, speak, tone, wav
 from api.serving import Running, StartServer
-from api.voices import LIBRARY, PLUGINS, RECORDING, assert_sounds, clone, high, names, store, stored
+from api.voices import LIBRARY, PLUGINS, RECORDING, assert_sounds, clone, emptied, high, names, running, store, stored
 
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = Running(tmp_path_factory.mktemp("voices"), PLUGINS, {"OS_MAX_UPLOAD_MB": "1"})
-    yield running
-    running.await_quiet()
-    running.stop()
-
-
-@pytest.fixture
-def folder(server: Running) -> Iterator[Path]:
-    """Where the shared server keeps its voices; empty before and after."""
-    path = server.run_folder.parent / "data" / "voices"
-    shutil.rmtree(path, ignore_errors=True)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+server = pytest.fixture(scope="module")(running)
+folder = pytest.fixture(emptied)
 
 
 # Storing, listing, deleting

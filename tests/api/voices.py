@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +18,22 @@ LIBRARY = "/api/voices/library"
 CLONE = "/v1/audio/speech/clone"
 PLUGINS = (*ECHO, "api.plugins_for_tests.cloning")
 RECORDING = tone(1.5, rate=22_050)
+
+
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server with a model that clones, for a module's tests."""
+    server = Running(tmp_path_factory.mktemp("voices"), PLUGINS, {"OS_MAX_UPLOAD_MB": "1"})
+    yield server
+    server.await_quiet()
+    server.stop()
+
+
+def emptied(server: Running) -> Iterator[Path]:
+    """Where the shared server keeps its voices; empty before and after."""
+    path = server.run_folder.parent / "data" / "voices"
+    shutil.rmtree(path, ignore_errors=True)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def store(server: Running, name: str | None = "anne", file: bytes = RECORDING, **fields: str) -> httpx.Response:
