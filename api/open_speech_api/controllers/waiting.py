@@ -43,13 +43,14 @@ async def _left(request: AnyRequest) -> None:
 async def primed(request: AnyRequest, stream: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
     """Await the first item, so that every failure up to there is a proper status; then give all of it.
 
-    The generator that is returned must be iterated or closed.
+    ``stream`` is noted in the request's state, so that it is closed when the request ends, however that ends.
     """
     try:
         first = await while_connected(request, _next(stream))
     except BaseException:
         await stream.aclose()
         raise
+    request.scope["state"]["stream"] = stream
     return _rest(first, stream)
 
 

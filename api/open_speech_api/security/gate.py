@@ -95,6 +95,9 @@ class Gate:
         try:
             await self._app(scope, receive, answer)
         finally:
+            # Cut off while it sends, the framework leaves the stream to the garbage collector.
+            if (stream := state.get("stream")) is not None:
+                await stream.aclose()
             self._finish(raw, answer)
 
     def _finish(self, scope: dict[str, Any], answer: Numbered) -> None:
