@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -56,6 +57,8 @@ class Context:
         """Set when the caller has left; look at it between steps of long work."""
         self._progress = progress
         self._log = log
+        self._leaving = threading.Lock()
+        self._acts: list[Callable[[], None]] = []
 
     def progress(self, done: float, total: float) -> None:
         """Say that work goes on; keeps the watchdog quiet."""
@@ -72,6 +75,29 @@ class Context:
         if self.cancelled.is_set():
             raise Cancelled("the caller has left")
 
+    def cancel(self) -> None:
+        """Say that the caller has left. Any thread."""
+        with self._leaving:
+            self.cancelled.set()
+            for act in self._acts:
+                act()
+
+    @contextmanager
+    def on_cancel(self, act: Callable[[], None]) -> Iterator[None]:
+        """Call ``act`` once the caller leaves, if that is within the block, at once if they have left.
+
+        For a library that can be stopped within its work from another thread; ``act`` runs there and must not wait.
+        """
+        with self._leaving:
+            self._acts.append(act)
+            if self.cancelled.is_set():
+                act()
+        try:
+            yield
+        finally:
+            with self._leaving:
+                self._acts.remove(act)
+
 
 class Engine(ABC):
     """One loaded model on one device. Calls block; ``close`` is called once, after the last of them."""
@@ -81,6 +107,11 @@ class Engine(ABC):
     device: str = "cpu"
     """Where it runs, as found at load."""
     compute_type: str = ""
+
+    @property
+    def cancel_s(self) -> float | None:
+        """The promise of ``Capabilities.cancel_s`` where it depends on the model and the machine; None is as there."""
+        return None
 
     def warm_up(self) -> None:
         """Run one silent step, so that the first caller does not pay for it. Called once after load."""

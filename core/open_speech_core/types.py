@@ -47,13 +47,20 @@ class ProviderInfo(Struct, frozen=True, kw_only=True):
     """Distribution name to installed version, for reports."""
 
 
+CANCEL_S = 1.0
+"""Seconds within which an engine that promises nothing else is free after a cancel."""
+
+
 class Capabilities(Struct, frozen=True, kw_only=True):
     """What the engines of one provider can do."""
 
     weight: Weight = "heavy"
     """``light`` work may be placed inline where the server is told to."""
-    cancel_s: float = 1.0
-    """Promise: after a cancel the engine is free within this many seconds."""
+    cancel_s: float | None = None
+    """Promise: after a cancel the engine is free within this many seconds, at most twice its slowest step.
+
+    None is ``CANCEL_S``, which every engine should keep that can; ``Engine.cancel_s`` comes before it.
+    """
     streaming: bool = False
     """The engine yields before it has seen or made the whole."""
     word_timestamps: bool = False
@@ -171,6 +178,8 @@ class Loaded(Struct, frozen=True, kw_only=True, tag="loaded"):
     compute_type: str = ""
     max_concurrency: int = 1
     """Calls the engine takes at once."""
+    cancel_s: float | None = None
+    """``Engine.cancel_s`` after it was warmed up."""
 
 
 class Description(Struct, frozen=True, kw_only=True, tag="description"):

@@ -511,7 +511,7 @@ def test_a_disk_that_fills_up_under_a_write_is_said(upload: Upload, monkeypatch:
 
 
 def cancel_after(context: Context, seconds: float) -> Callable[[], None]:
-    timer = threading.Timer(seconds, context.cancelled.set)
+    timer = threading.Timer(seconds, context.cancel)
     timer.start()
     return timer.cancel
 
@@ -531,7 +531,7 @@ def test_a_caller_that_leaves_during_hours_of_silence_is_noticed_at_once(upload:
 
 def test_a_caller_who_has_left_before_costs_no_block(upload: Upload) -> None:
     context = Context()
-    context.cancelled.set()
+    context.cancel()
     with pytest.raises(Cancelled):
         upload.items(wav(tone(1, 16_000), 16_000), context)
     assert upload.target.stat().st_size == 0

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from open_speech_core.testing import Case, Violation, cases, check_plugin
 from open_speech_core.types import Artifacts
@@ -41,6 +42,7 @@ LOADED = {
     "raises_on_nothing": "survives any audio",
     "numpy_numbers": "works through frames",
     "one_long_step": "free after a cancel",
+    "one_long_flush": "free after a cancel",
     "swallows_cancel": "free after a cancel",
     "ignores_offset": "a stretch of a file is the same",
     "slow_to_close": "closes in time",
@@ -101,6 +103,25 @@ def test_an_engine_whose_threads_see_each_other_is_named_with_it(
     with pytest.raises(Violation) as caught:
         case.check()  # type: ignore[union-attr]
     assert caught.value.law == THREADED["shares_state"]
+
+
+@pytest.mark.parametrize(("promise_s", "kept"), [(0.9, True), (1.3, False)])
+def test_a_promise_may_be_twice_the_slowest_step(
+    promise_s: float, kept: bool, broken: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its slowest step is half a second and a little."""
+    case = cases(broken("one_long_step"))[0].values[0]
+    provider = type(case.provider)  # type: ignore[union-attr]
+    monkeypatch.setattr(provider, "capabilities", replace(provider.capabilities, cancel_s=promise_s))
+    if kept:
+        report = case.check()  # type: ignore[union-attr]
+        assert "promises what it keeps" in report.kept
+        assert report.promise_s == promise_s
+        assert 300 < report.slowest_cancel_ms < 1000 * promise_s
+        return
+    with pytest.raises(Violation) as caught:
+        case.check()  # type: ignore[union-attr]
+    assert caught.value.law == "promises what it keeps"
 
 
 def test_every_broken_plugin_is_expected_somewhere() -> None:

@@ -36,7 +36,7 @@ fetching.PROGRESS_EVERY_S = 0.01
 seen = []
 context = Context(progress=lambda done, total: seen.append((done, total)))
 if "cancelled" in sys.argv:
-    context.cancelled.set()
+    context.cancel()
 try:
     files, required = (words.split(",") for words in sys.argv[3:5])
     revision = os.environ.get("REVISION", "")

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from open_speech_core.errors import LoadFailed
+from open_speech_core.errors import Cancelled, LoadFailed
+from open_speech_core.providers import Context
 from open_speech_core.runtimes import onnx
 from open_speech_core.runtimes.onnx import CPU, CUDA, choose_providers
-from open_speech_core.runtimes.torch import choose_device
+from open_speech_core.runtimes.torch import cancelled_by, choose_device
 from open_speech_core.types import LoadSpec, Model
 
 
@@ -84,3 +86,85 @@ def test_torchaudio_whose_extension_does_not_load_is_imported_without(tmp_path: 
     for name, text in BROKEN.items():
         (tmp_path / "torchaudio" / name).write_text(text)
     subprocess.run([sys.executable, "-c", ALONE, str(tmp_path)], check=True, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def session() -> Any:
+    """The detector's model."""
+    silero = pytest.importorskip("open_speech_silero.provider")
+    return onnx.open_session(silero.WEIGHTS, spec())
+
+
+@pytest.fixture(scope="module")
+def inputs(session: Any) -> dict[str, Any]:
+    shapes = {each.name: [dim if isinstance(dim, int) else 1 for dim in each.shape] for each in session.get_inputs()}
+    return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+
+
+def test_nothing_runs_for_who_has_left(session: Any, inputs: dict[str, Any]) -> None:
+    name = session.get_outputs()[0].name
+    expected = session.run(None, inputs)
+    context = Context()
+    assert np.array_equal(onnx.run(session, inputs, context)[0], expected[0])
+    context.cancel()
+    with pytest.raises(Cancelled):
+        onnx.run(session, inputs, context)
+    assert np.array_equal(onnx.run(session, inputs, Context(), [name])[0], expected[0])
+
+
+def test_a_run_that_fails_by_itself_says_why(session: Any) -> None:
+    with pytest.raises(ValueError, match="missing"):
+        onnx.run(session, {}, Context())
+
+
+def test_a_lent_session_runs_for_the_caller_of_the_moment(session: Any, inputs: dict[str, Any]) -> None:
+    lent = onnx.LentSession(session)
+    gone = Context()
+    gone.cancel()
+    with pytest.raises(Cancelled), lent.within(gone):
+        lent.run(None, inputs)
+    assert np.array_equal(lent.run(None, inputs)[0], session.run(None, inputs)[0])
+    assert [each.name for each in lent.get_outputs()] == [each.name for each in session.get_outputs()]
+
+
+class Layer:
+    """As one of torch: calls its hooks, then works."""
+
+    def __init__(self) -> None:
+        self.hooks: list[Any] = []
+
+    def register_forward_pre_hook(self, hook: Any) -> Any:
+        self.hooks.append(hook)
+        layer = self
+
+        class Handle:
+            def remove(self) -> None:
+                layer.hooks.remove(hook)
+
+        return Handle()
+
+
+def test_layers_are_watched_only_for_the_call() -> None:
+    layers = [Layer(), Layer()]
+    context = Context()
+    with cancelled_by(context, layers):
+        assert [len(layer.hooks) for layer in layers] == [1, 1]
+        layers[1].hooks[0](layers[1], ())
+        context.cancel()
+        with pytest.raises(Cancelled):
+            layers[1].hooks[0](layers[1], ())
+    assert [layer.hooks for layer in layers] == [[], []]
+
+
+def test_what_stops_a_library_is_called_once_and_only_within() -> None:
+    called: list[str] = []
+    context = Context()
+    with context.on_cancel(lambda: called.append("over")):
+        pass
+    with context.on_cancel(lambda: called.append("within")):
+        context.cancel()
+        assert called == ["within"]
+    with context.on_cancel(lambda: called.append("after")):
+        assert called == ["within", "after"]
+    context.cancel()
+    assert called == ["within", "after"]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import queue
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from open_speech_core.audio import view
-from open_speech_core.errors import from_info
+from open_speech_core.errors import Cancelled, from_info
+from open_speech_core.providers import Context, SynthesizerEngine
 from open_speech_core.testing import cases
 from open_speech_core.types import (
     Config,
@@ -22,6 +26,7 @@ from open_speech_core.types import (
     LoadSpec,
     Request,
     Samples,
+    SynthesizeRequest,
 )
 from open_speech_core.worker import protocol as p
 from open_speech_core.worker.runner import Runner
@@ -110,3 +115,23 @@ def starter_cases(plugin: str) -> list[Any]:
         return []
     found = cases(plugin, sources=open_speech_starter.open_speech_model_sources())
     return [case for case in found if not case.marks]
+
+
+def left_within(engine: SynthesizerEngine, request: SynthesizeRequest) -> tuple[float, float]:
+    """Leave at a third of the first piece: the seconds a piece takes, and those until the engine was free."""
+    since = time.monotonic()
+    next(iter(engine.synthesize(request, Context())))
+    piece_s = time.monotonic() - since
+    context = Context()
+    left: list[float] = []
+
+    def leave() -> None:
+        left.append(time.monotonic())
+        context.cancel()
+
+    timer = threading.Timer(piece_s / 3, leave)
+    timer.start()
+    with pytest.raises(Cancelled):
+        next(iter(engine.synthesize(request, context)))
+    timer.join()
+    return piece_s, time.monotonic() - left[0]

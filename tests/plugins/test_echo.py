@@ -202,7 +202,7 @@ def test_a_cancel_is_seen_at_the_next_step() -> None:
     context = Context()
     items = load(EchoTranscriber).transcribe(request, context)
     next(items)
-    context.cancelled.set()
+    context.cancel()
     with pytest.raises(Cancelled):
         next(items)
 

@@ -28,7 +28,7 @@ from open_speech_kokoro import files
 from open_speech_kokoro.blend import parse_blend
 from open_speech_kokoro.phonemes import FrontEnds, lacks
 from open_speech_kokoro.voices import LANGUAGES
-from plugins.bench import Bench, joined, wire
+from plugins.bench import Bench, joined, left_within, wire
 from plugins.kokoro_for_tests import TEXT, make, model_of
 
 INT8_SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
@@ -182,9 +182,17 @@ def test_pieces_come_one_by_one_and_a_caller_who_leaves_is_noticed(engine: Any) 
     items = engine.synthesize(request, context)
     first = next(items)
     assert 0.5 < len(first.samples) / first.rate < 3
-    context.cancelled.set()
+    context.cancel()
     with pytest.raises(Cancelled):
         list(items)
+
+
+@pytest.mark.model
+def test_a_caller_who_leaves_stops_the_piece_that_is_made(engine: Any) -> None:
+    text = "This one is spoken at some length, so that its caller can leave before the end of it."
+    piece_s, free_s = left_within(engine, SynthesizeRequest(text=text, voice="af_sky"))
+    assert free_s < piece_s / 3
+    assert speak(engine, "Yes.")
 
 
 @pytest.mark.model

@@ -33,7 +33,7 @@ from open_speech_core.types import (
 )
 from open_speech_piper.provider import PiperOptions, PiperRequestOptions, PiperSynthesizer
 from open_speech_piper.voices import LISTED, parse_voice_id
-from plugins.bench import Bench, joined, starter_cases, wire
+from plugins.bench import Bench, joined, left_within, starter_cases, wire
 
 pytest.importorskip("piper")
 from open_speech_piper.engine import PIECE_PHONEMES, PiperEngine, split_phonemes
@@ -328,9 +328,17 @@ def test_a_caller_who_leaves_is_noticed_at_the_next_piece(engine: PiperEngine) -
     context = Context()
     items = engine.synthesize(SynthesizeRequest(text="One. Two. Three.", voice=JOE), context)
     next(items)
-    context.cancelled.set()
+    context.cancel()
     with pytest.raises(Cancelled):
         next(items)
+
+
+@pytest.mark.model
+def test_a_caller_who_leaves_stops_the_piece_that_is_made(engine: PiperEngine) -> None:
+    request = SynthesizeRequest(text="some more words without any stop " * 40, voice=JOE)
+    piece_s, free_s = left_within(engine, request)
+    assert free_s < piece_s / 3
+    assert speak(engine, "Yes.")
 
 
 @pytest.mark.model

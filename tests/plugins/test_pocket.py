@@ -222,7 +222,7 @@ def test_a_caller_who_leaves_is_noticed_at_the_next_frame(engine: Any) -> None:
     context = Context()
     stream = engine.synthesize(SynthesizeRequest(text="Hello world. " * 20, voice="anne"), context)
     next(stream)
-    context.cancelled.set()
+    context.cancel()
     with pytest.raises(Cancelled):
         next(stream)
     assert speak(engine), "it serves the next"

@@ -154,7 +154,7 @@ def test_a_known_speaker_has_a_name(engine: Any, talk: Float32) -> None:
 @torch_only
 def test_a_cancel_ends_it_between_batches(engine: Any, talk: Float32) -> None:
     context = Context()
-    context.cancelled.set()
+    context.cancel()
     with pytest.raises(Cancelled):
         list(engine.diarize(DiarizeRequest(audio=as_samples(talk)), context))
 

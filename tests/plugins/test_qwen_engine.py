@@ -226,7 +226,7 @@ def test_a_caller_who_leaves_frees_the_engine_within_a_token(custom: QwenEngine)
 
     def leave(*_: Any) -> None:
         tokens.append(0)
-        context.cancelled.set()
+        context.cancel()
 
     hook = talker.register_forward_hook(leave)
     try:

@@ -147,7 +147,7 @@ with torch.no_grad():
     if "ImportError" in done.stderr or "ModuleNotFoundError" in done.stderr:
         pytest.skip(f"the package itself does not import here: {done.stderr[-200:]}")
     assert done.returncode == 0, done.stderr
-    own = engine._encoder.voices(power_spectra(np.load(tmp_path / "clip.npy"))[np.newaxis])
+    own = engine._encoder.voices(power_spectra(np.load(tmp_path / "clip.npy"))[np.newaxis], Context())
     assert np.abs(own - np.load(made)).max() < 1e-5
 
 

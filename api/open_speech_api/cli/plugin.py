@@ -68,7 +68,7 @@ def check(name: str, models: tuple[str, ...], calls: int) -> None:
             if reason:
                 click.echo(f"-  {case}: {reason}")
             else:
-                _say(case.check(calls=calls), case)
+                _say(case.check(calls=calls))
     except Violation as broken:
         click.echo(f"✗  {broken}")
         raise click.exceptions.Exit(1) from None
@@ -103,11 +103,12 @@ def _cases(module: str, home: Path, sources: tuple[ModelSource, ...]) -> Iterato
         yield case, "" if ready else "its weights are not on this machine"
 
 
-def _say(report: Report, case: Case | None = None) -> None:
+def _say(report: Report) -> None:
     figures = [f"{len(report.kept)} laws kept"]
     if report.slowest_step_ms:
-        promise = f", promises {case.provider.capabilities.cancel_s:g} s" if case else ""
-        figures.append(f"slowest step {report.slowest_step_ms:.0f} ms{promise}")
+        figures.append(f"slowest step {report.slowest_step_ms:.0f} ms")
+    if report.slowest_cancel_ms:
+        figures.append(f"free {report.slowest_cancel_ms:.0f} ms after a cancel, promises {report.promise_s:.2g} s")
     if report.memory_kb is not None:
         figures.append(f"{max(report.memory_kb, 0):.1f} KB a call")
     click.echo(f"✓  {report.subject}: {'; '.join(figures)}")

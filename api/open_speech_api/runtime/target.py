@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from open_speech_core.types import EngineSpec
+from open_speech_core.types import CANCEL_S, EngineSpec
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -16,7 +16,7 @@ class Target(Struct, frozen=True, kw_only=True):
     """Unique over kinds and providers."""
     spec: EngineSpec
     max_replicas: int = 1
-    cancel_s: float = 1.0
+    cancel_s: float = CANCEL_S
     """The engine's promise: free this long after a cancel."""
     interpreter: str | None = None
     environment: Mapping[str, str] = {}

@@ -13,7 +13,7 @@ from open_speech_core.hub import cache_folder
 from open_speech_core.options import environment_allowed
 from open_speech_core.registry import Registry, Resolved
 from open_speech_core.remote import RemoteProvider
-from open_speech_core.types import Artifacts, EngineSpec, Kind, LoadSpec, Model
+from open_speech_core.types import CANCEL_S, Artifacts, EngineSpec, Kind, LoadSpec, Model
 
 from . import effects
 from .cores import usable_cores
@@ -104,7 +104,7 @@ class Targets:
             key=resolved.key,
             spec=spec,
             max_replicas=1 if cuda else max(1, self._cores // spec.load.threads),
-            cancel_s=resolved.provider.capabilities.cancel_s,
+            cancel_s=resolved.provider.capabilities.cancel_s or CANCEL_S,
             interpreter=resolved.plugin.interpreter,
             environment=self._declared(resolved),
             # What lives in another environment cannot be imported here.

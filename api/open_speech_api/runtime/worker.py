@@ -46,6 +46,8 @@ class Worker:
 
     def __init__(self, link: Link, limits: Limits) -> None:
         self.loaded = Loaded()
+        self.slowest_step_s = 0.0
+        """Of the calls that came to their end."""
         self.alive = False
         self.ending = False
         """True once it was told to end, so that its end is no death."""
@@ -154,8 +156,9 @@ class Worker:
                         spent.engine_ms = before_ms + engine_ms
                         yield item
                         self._link.send(p.Credit(call=box.call, items=1))
-                    case p.Done(engine_ms=engine_ms):
+                    case p.Done(engine_ms=engine_ms, step_ms=step_ms):
                         ended = True
+                        self.slowest_step_s = max(self.slowest_step_s, step_ms / 1000)
                         spent.engine_ms = before_ms + engine_ms
                         return
                     case p.Failed(error=error, engine_ms=engine_ms):

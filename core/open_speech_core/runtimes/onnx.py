@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from open_speech_core.errors import LoadFailed
+from open_speech_core.providers import Context
 from open_speech_core.types import LoadSpec
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,41 @@ def open_small(model: bytes, threads: int = 1) -> Any:
     options = _options(threads, spins=False)
     options.enable_cpu_mem_arena = False
     return _library().InferenceSession(model, options, providers=[CPU])
+
+
+def run(session: Any, inputs: Mapping[str, Any], context: Context, outputs: Sequence[str] | None = None) -> list[Any]:
+    """Give a model's outputs; stop between two nodes of its graph once the caller has left. Raises ``Cancelled``."""
+    options = _library().RunOptions()
+    with context.on_cancel(lambda: setattr(options, "terminate", True)):
+        try:
+            return list(session.run(outputs, inputs, options))
+        except Exception:  # fence: ONNX Runtime has no error of its own for this
+            context.check()
+            raise
+
+
+class LentSession:
+    """A session for a library that runs it by itself: one call at a time, which ends once its caller has left."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._context = Context()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    @contextmanager
+    def within(self, context: Context) -> Iterator[None]:
+        """Run for this caller."""
+        before, self._context = self._context, context
+        try:
+            yield
+        finally:
+            self._context = before
+
+    def run(self, outputs: Sequence[str] | None, inputs: Mapping[str, Any]) -> list[Any]:
+        """As ONNX Runtime's. Raises ``Cancelled``."""
+        return run(self._session, inputs, self._context, outputs)
 
 
 def device_of(session: Any) -> str:

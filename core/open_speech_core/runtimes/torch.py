@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any, NoReturn
 
 from open_speech_core.errors import LoadFailed
+from open_speech_core.providers import Context
 
 EXTENSION = "torchaudio._extension"
 
@@ -30,6 +33,22 @@ def choose_device(asked: str, gpus: int | None = None) -> str:
     if int(number or 0) >= gpus:
         raise LoadFailed(f"device {asked!r} was asked for, but torch finds {gpus} GPUs")
     return f"cuda:{number or 0}"
+
+
+@contextmanager
+def cancelled_by(context: Context, layers: Iterable[Any]) -> Iterator[None]:
+    """Look before each of these layers works whether the caller has left. Raises ``Cancelled`` out of the library.
+
+    For a library that cannot be told, and one call at a time: the layers belong to all its calls.
+    """
+
+    def look(*_: object) -> None:
+        context.check()
+
+    with ExitStack() as hooks:
+        for layer in layers:
+            hooks.callback(layer.register_forward_pre_hook(look).remove)
+        yield
 
 
 def import_torchaudio() -> None:

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from open_speech_core.types import CANCEL_S
+
 T = TypeVar("T")
 
 
@@ -30,6 +32,10 @@ class Report(Struct, frozen=True, kw_only=True):
     skipped: tuple[str, ...] = ()
     """Laws that could not be tried, each with the reason."""
     slowest_step_ms: float = 0.0
+    slowest_cancel_ms: float = 0.0
+    """Longest time until the engine was free after a cancel; 0 where none was tried."""
+    promise_s: float = CANCEL_S
+    """Time it promises for that."""
     memory_kb: float | None = None
     """What a call leaves behind; None where it was not measured."""
 
@@ -40,6 +46,8 @@ class Ledger:
     def __init__(self, subject: str) -> None:
         self.subject = subject
         self.slowest_step_ms = 0.0
+        self.slowest_cancel_ms = 0.0
+        self.promise_s = CANCEL_S
         self.memory_kb: float | None = None
         self._kept: dict[str, None] = {}
         self._skipped: list[str] = []
@@ -76,5 +84,7 @@ class Ledger:
             kept=tuple(self._kept),
             skipped=tuple(self._skipped),
             slowest_step_ms=self.slowest_step_ms,
+            slowest_cancel_ms=self.slowest_cancel_ms,
+            promise_s=self.promise_s,
             memory_kb=self.memory_kb,
         )

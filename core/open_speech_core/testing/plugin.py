@@ -130,7 +130,8 @@ def _check_info(provider: AnyProvider, ledger: Ledger) -> None:
         not prefix or (prefix == prefix.upper() and prefix.endswith("_")),
         f"env_prefix is {prefix!r}, expected such as 'PIPER_'",
     )
-    ledger.require("promises a cancel", provider.capabilities.cancel_s > 0, "cancel_s is not positive")
+    promise_s = provider.capabilities.cancel_s
+    ledger.require("promises a cancel", promise_s is None or promise_s > 0, "cancel_s is not positive")
 
 
 def _check_options(provider: AnyProvider, ledger: Ledger) -> None:

@@ -24,6 +24,8 @@ from open_speech_core.types import Activity, Float32, LoadSpec, Model, Samples, 
 SAME = 1e-4
 """How far results may differ when a stream comes in other pieces."""
 SPEECH_PROBABILITY = 0.5
+LONG_S = 60
+"""Length of a stream whose steps are timed."""
 
 
 def check_detector(
@@ -159,6 +161,17 @@ def _process(session: ProcessorSession, samples: Float32, sizes: Sequence[int], 
     return np.concatenate(made) if made else np.zeros(0, np.float32)
 
 
+def _check_steps(rig: Rig, config: SessionConfig) -> None:
+    """Send a long stream through frames: no step of it may be longer than was promised."""
+    session = rig.open(config)
+    second = signals.babble(config.rate, 1.0).tobytes()
+    for _ in range(LONG_S):
+        rig.feed(session, second, config.rate)
+    rig.flush(session)
+    rig.close(session)
+    rig.check_promise()
+
+
 def _check_two(open_session: Callable[[], DetectorSession], samples: Float32, ledger: Ledger) -> None:
     """Feed two sessions by turns: each must answer as if alone."""
     alone = _probabilities([open_session().feed(samples)])
@@ -181,6 +194,7 @@ def _check_frames(rig: Rig, config: SessionConfig, samples: Float32) -> None:
     answers = [rig.feed(session, piece.tobytes(), config.rate) for piece in _pieces(samples, [config.rate])]
     answers.append(rig.flush(session))
     rig.close(session)
+    _check_steps(rig, config)
     wrong = next((answer.message for answer in answers if answer.error is not None), None)
     rig.ledger.require("works through frames", wrong is None, wrong or "")
     items = [item for answer in answers for item in answer.items]

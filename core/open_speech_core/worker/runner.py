@@ -61,7 +61,7 @@ class _Credits:
             self._change.notify()
 
     def cancel(self) -> None:
-        self._context.cancelled.set()
+        self._context.cancel()
         with self._change:
             self._change.notify()
 
@@ -190,6 +190,7 @@ class Runner:
                     device=engine.device,
                     compute_type=engine.compute_type,
                     max_concurrency=engine.max_concurrency,
+                    cancel_s=engine.cancel_s,
                 ),
             )
         )

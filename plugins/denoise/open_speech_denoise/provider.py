@@ -27,7 +27,7 @@ class DenoiseProcessor(Processor[NoOptions]):
         licence="MIT",
         homepage="https://github.com/timsainb/noisereduce",
     )
-    capabilities = Capabilities(weight="medium", cancel_s=5.0, streaming=True)
+    capabilities = Capabilities(weight="medium", streaming=True)
     RequestOptions = DenoiseRequestOptions
 
     def models(self) -> tuple[Model, ...]:

@@ -20,7 +20,7 @@ INFO = ProviderInfo(name="echo", title="Echo", licence="MIT", env_prefix="ECHO_"
 
 class EchoTranscriber(Transcriber[EchoOptions]):
     info = INFO
-    capabilities = Capabilities(weight="light", cancel_s=0.5, streaming=True, word_timestamps=True, translation=True)
+    capabilities = Capabilities(weight="light", streaming=True, word_timestamps=True, translation=True)
     Options = EchoOptions
     RequestOptions = TranscribeOptions
 
@@ -38,7 +38,7 @@ class EchoTranscriber(Transcriber[EchoOptions]):
 
 class EchoSynthesizer(Synthesizer[EchoOptions]):
     info = INFO
-    capabilities = Capabilities(weight="light", cancel_s=0.5, streaming=True, speed_control=True)
+    capabilities = Capabilities(weight="light", streaming=True, speed_control=True)
     Options = EchoOptions
     RequestOptions = CallOptions
     openai_voices = MappingProxyType({"alloy": "sine", "echo": "square", "nova": "high"})
@@ -75,7 +75,7 @@ class EchoDetector(Detector[EchoOptions]):
 
 class EchoDiarizer(Diarizer[EchoOptions]):
     info = INFO
-    capabilities = Capabilities(weight="light", cancel_s=0.5, streaming=True)
+    capabilities = Capabilities(weight="light", streaming=True)
     Options = EchoOptions
     RequestOptions = CallOptions
 

@@ -82,8 +82,8 @@ def _info(name: str, title: str) -> ProviderInfo:
     return ProviderInfo(name=name, title=title, licence="MIT", env_prefix="")
 
 
-STREAMS = Capabilities(weight="light", cancel_s=1.0, streaming=True)
-HOLDS = Capabilities(weight="light", cancel_s=5.0, streaming=False)
+STREAMS = Capabilities(weight="light", streaming=True)
+HOLDS = Capabilities(weight="light", streaming=False)
 
 
 class Pitch(Effect):

@@ -45,7 +45,7 @@ class KokoroEngine(SynthesizerEngine):
             if not any(map(str.isalpha, piece)):
                 continue
             tokens = [self._runtime.vocab[phoneme] for phoneme in piece]
-            rendered = self._runtime.render(tokens, pack, request.speed, request.seed)
+            rendered = self._runtime.render(tokens, pack, request.speed, context, seed=request.seed)
             heard, head = trimmed(rendered.samples)
             samples = followed(heard, pause_after(piece) / request.speed)
             yield Audio(samples=samples, rate=RATE)
@@ -63,7 +63,7 @@ class KokoroEngine(SynthesizerEngine):
         voice = next((name for name in NAMES if name in self._packs.names), min(self._packs.names))
         self._front_ends.phonemize("a.", LANGUAGES["a"])
         tokens = [self._runtime.vocab[phoneme] for phoneme in "ɐ."]
-        self._runtime.render(tokens, self._packs.mix(((voice, 1.0),)), 1.0)
+        self._runtime.render(tokens, self._packs.mix(((voice, 1.0),)), 1.0, Context())
 
     def _words(self, text: str, language: Language, known: str) -> WordTimes:
         return WordTimes([(word, self._phonemes(word, language)) for word in text.split()], known)

@@ -12,6 +12,7 @@ from kokoro_onnx.config import DEFAULT_VOCAB
 from kokoro_onnx.session import embedded_vocab, input_dtypes
 
 from open_speech_core.errors import LoadFailed
+from open_speech_core.providers import Context
 from open_speech_core.runtimes import onnx
 from open_speech_core.types import Float32, LoadSpec
 
@@ -65,16 +66,16 @@ class OnnxRuntime:
     def has_durations(self) -> bool:
         return self._duration is not None
 
-    def render(self, tokens: Sequence[int], pack: Pack, speed: float, seed: int | None = None) -> Rendered:
+    def render(
+        self, tokens: Sequence[int], pack: Pack, speed: float, context: Context, *, seed: int | None = None
+    ) -> Rendered:
         style = pack[min(len(tokens), len(pack)) - 1]
-        outputs = self._session.run(
-            None,
-            {
-                self._tokens: np.array([[0, *tokens, 0]], self._types[self._tokens]),
-                "style": style.astype(self._types["style"]),
-                "speed": np.array([speed], self._types["speed"]),
-            },
-        )
+        inputs = {
+            self._tokens: np.array([[0, *tokens, 0]], self._types[self._tokens]),
+            "style": style.astype(self._types["style"]),
+            "speed": np.array([speed], self._types["speed"]),
+        }
+        outputs = onnx.run(self._session, inputs, context)
         samples: Float32 = np.asarray(outputs[0], np.float32).ravel()
         frames = None if self._duration is None else np.asarray(outputs[self._duration]).ravel()
         return Rendered(samples=samples, durations=frames)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 FIRST_PHONEMES = 90
 """A longer first sentence is cut at a clause or a word, so that something is heard soon."""
 PIECE_PHONEMES = 100
-"""About 6 s of speech: longer pieces would keep a caller waiting who wants to cancel."""
+"""About 6 s of speech: the next piece is ready before this one was heard, also where the model is slow."""
 LEAST_PHONEMES = 12
 """The model speaks fewer than these badly, so they stay with what follows."""
 

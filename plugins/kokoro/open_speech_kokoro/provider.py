@@ -64,7 +64,6 @@ class KokoroSynthesizer(Synthesizer[KokoroOptions]):
         environment=hub.ENVIRONMENT,
     )
     capabilities = Capabilities(
-        cancel_s=5.0,
         streaming=True,
         speed_control=True,
         voice_blend=True,

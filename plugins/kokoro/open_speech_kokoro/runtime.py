@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from open_speech_core.providers import Context
 from open_speech_core.types import Float32
 
 from .packs import Pack
@@ -33,6 +34,11 @@ class Runtime(Protocol):
         """Say whether ``render`` gives durations."""
         ...
 
-    def render(self, tokens: Sequence[int], pack: Pack, speed: float, seed: int | None = None) -> Rendered:
-        """Speak at most 510 tokens; where chance has a part, a seed holds it still."""
+    def render(
+        self, tokens: Sequence[int], pack: Pack, speed: float, context: Context, *, seed: int | None = None
+    ) -> Rendered:
+        """Speak at most 510 tokens; where chance has a part, a seed holds it still.
+
+        Raises ``Cancelled`` within its work once the caller has left.
+        """
         ...

@@ -12,7 +12,8 @@ import torch
 from loguru import logger
 
 from open_speech_core.errors import LoadFailed
-from open_speech_core.runtimes.torch import choose_device, import_torchaudio
+from open_speech_core.providers import Context
+from open_speech_core.runtimes.torch import cancelled_by, choose_device, import_torchaudio
 from open_speech_core.types import LoadSpec
 
 from .packs import Pack
@@ -52,10 +53,13 @@ class TorchRuntime:
         self.vocab: Mapping[str, int] = model.vocab
         self.device = str(model.device)
 
-    def render(self, tokens: Sequence[int], pack: Pack, speed: float, seed: int | None = None) -> Rendered:
+    def render(
+        self, tokens: Sequence[int], pack: Pack, speed: float, context: Context, *, seed: int | None = None
+    ) -> Rendered:
         style = torch.from_numpy(pack[min(len(tokens), len(pack)) - 1].copy())
         ids = torch.tensor([[0, *tokens, 0]], dtype=torch.long)
-        with torch.inference_mode(), torch.random.fork_rng(enabled=seed is not None):
+        chance = torch.random.fork_rng(enabled=seed is not None)
+        with torch.inference_mode(), chance, cancelled_by(context, self._model.modules()):
             if seed is not None:
                 torch.manual_seed(seed)
             audio, durations = self._model.forward_with_tokens(

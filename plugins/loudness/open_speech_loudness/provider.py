@@ -11,7 +11,7 @@ from open_speech_core.types import Capabilities, LoadSpec, Model, ProviderInfo
 
 RATE = 24_000
 """Any rate is taken; this is what the conformance kit tries."""
-STREAMS = Capabilities(weight="light", cancel_s=2.0, streaming=True)
+STREAMS = Capabilities(weight="light", streaming=True)
 
 
 class NormalizeOptions(Struct, frozen=True, kw_only=True):

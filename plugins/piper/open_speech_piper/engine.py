@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
-from piper import PiperVoice, SynthesisConfig
+from piper import AudioChunk, PiperVoice, SynthesisConfig
 from piper.config import PiperConfig
 
 from open_speech_core.errors import LoadFailed, VoiceNotFound
@@ -35,8 +36,9 @@ def load_engine(weights: Path, voice_id: str, spec: LoadSpec, options: PiperOpti
     except Exception as error:  # fence: a damaged config raises whatever it leads to
         log.exception("load of %s failed", spec.model.id)
         raise LoadFailed(f"{spec.model.id!r} could not be loaded; are its files whole?") from error
-    voice = PiecewiseVoice(session=session, config=config, download_dir=weights.parent)
-    return PiperEngine(voice, voice_id=voice_id, options=options, device=onnx.device_of(session))
+    lent: Any = onnx.LentSession(session)
+    voice = PiecewiseVoice(session=lent, config=config, download_dir=weights.parent)
+    return PiperEngine(voice, lent, voice_id=voice_id, options=options, device=onnx.device_of(session))
 
 
 class PiecewiseVoice(PiperVoice):
@@ -60,8 +62,11 @@ def split_phonemes(phonemes: list[str], most: int = PIECE_PHONEMES) -> Iterator[
 class PiperEngine(SynthesizerEngine):
     """One voice; the library's phonemizer has one lock a process, so one call at a time."""
 
-    def __init__(self, voice: PiperVoice, *, voice_id: str, options: PiperOptions, device: str) -> None:
+    def __init__(
+        self, voice: PiperVoice, session: onnx.LentSession, *, voice_id: str, options: PiperOptions, device: str
+    ) -> None:
         self._voice = voice
+        self._session = session
         self._voice_id = voice_id
         self._options = options
         self.device = device
@@ -74,7 +79,8 @@ class PiperEngine(SynthesizerEngine):
         # espeak-ng takes C strings.
         text = request.text.replace("\0", " ")
         times = WordTimes(self._voice, text) if self._aligned else None
-        for chunk in self._voice.synthesize(text, settings, include_alignments=self._aligned):
+        chunks = iter(self._voice.synthesize(text, settings, include_alignments=self._aligned))
+        while (chunk := self._next(chunks, context)) is not None:
             yield Audio(samples=chunk.audio_float_array.reshape(-1), rate=chunk.sample_rate)
             if times is not None:
                 yield from times.of(chunk)
@@ -90,6 +96,10 @@ class PiperEngine(SynthesizerEngine):
             raise LoadFailed(
                 f"voice {self._voice_id!r} needs the {language} phonemizer, an extra of piper-tts that is not installed"
             ) from error
+
+    def _next(self, chunks: Iterator[AudioChunk], context: Context) -> AudioChunk | None:
+        with self._session.within(context):
+            return next(chunks, None)
 
     def _settings(self, request: SynthesizeRequest) -> SynthesisConfig:
         own = request.options if isinstance(request.options, PiperRequestOptions) else PiperRequestOptions()

@@ -50,7 +50,7 @@ class PiperSynthesizer(Synthesizer[PiperOptions]):
         env_prefix="PIPER_",
         environment=hub.ENVIRONMENT,
     )
-    capabilities = Capabilities(cancel_s=2.5, streaming=True, speed_control=True)
+    capabilities = Capabilities(streaming=True, speed_control=True)
     Options = PiperOptions
     RequestOptions = PiperRequestOptions
 

@@ -19,6 +19,7 @@ from pocket_tts.utils.config import CONFIGS_DIR
 from open_speech_core.audio import read
 from open_speech_core.errors import FeatureNotSupported, InvalidAudio, LoadFailed, VoiceNotFound
 from open_speech_core.providers import Context, SynthesizerEngine
+from open_speech_core.runtimes.torch import cancelled_by
 from open_speech_core.types import Audio, AudioIn, LoadSpec, SynthesizeRequest
 
 from .provider import CLONING_WEIGHTS, CONFIG, GATED_REPO, RATE, STATES, TOKENIZER, WEIGHTS, PocketOptions
@@ -93,7 +94,8 @@ class PocketEngine(SynthesizerEngine):
         text = request.text.replace("\0", " ")
         if not any(each.isalnum() for each in text):
             return
-        state = self._state(request)
+        with cancelled_by(context, self._model.modules()):
+            state = self._state(request)
         if request.seed is not None:
             torch.manual_seed(request.seed)
         stop = threading.Event()

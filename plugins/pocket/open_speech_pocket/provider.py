@@ -60,7 +60,7 @@ class PocketSynthesizer(Synthesizer[PocketOptions]):
         env_prefix="POCKET_",
         environment=hub.ENVIRONMENT,
     )
-    capabilities = Capabilities(cancel_s=1.0, streaming=True, voice_clone=True, seed=True)
+    capabilities = Capabilities(streaming=True, voice_clone=True, seed=True)
     Options = PocketOptions
     aliases: Mapping[str, str] = MappingProxyType({"pocket": PREFIX, f"{PREFIX}/{ENGLISH}": PREFIX})
 

@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from open_speech_core.audio import read
 from open_speech_core.errors import InvalidAudio, LoadFailed
 from open_speech_core.providers import Context, DiarizerEngine
-from open_speech_core.runtimes.torch import choose_device, import_torchaudio
+from open_speech_core.runtimes.torch import cancelled_by, choose_device, import_torchaudio
 from open_speech_core.types import AudioIn, DiarizeRequest, LoadSpec, SpeakerTurn
 
 from .provider import RATE, PyannoteOptions
@@ -64,6 +64,7 @@ class PyannoteEngine(DiarizerEngine):
 
     def __init__(self, pipeline: Any, device: str, options: PyannoteOptions) -> None:
         self._pipeline = pipeline
+        self._layers = _layers(pipeline)
         self._options = options
         self.device = device
 
@@ -88,7 +89,8 @@ class PyannoteEngine(DiarizerEngine):
 
         # Samples, never a path: the library would want torchcodec to read it.
         file = {"waveform": torch.from_numpy(np.array(samples, np.float32))[None], "sample_rate": RATE}
-        return self._pipeline(file, hook=hook, num_speakers=speakers)
+        with cancelled_by(context, self._layers):
+            return self._pipeline(file, hook=hook, num_speakers=speakers)
 
     def _names(self, found: Any, request: DiarizeRequest, context: Context) -> Mapping[str, str]:
         """Give the labels of speakers who sound like known ones their names, each name once."""
@@ -110,6 +112,13 @@ class PyannoteEngine(DiarizerEngine):
             message = f"no speech was heard in the reference of {name!r}"
             raise InvalidAudio(message, param="known_speaker_references")
         return np.asarray(found.speaker_embeddings[0])
+
+
+def _layers(pipeline: Any) -> list[torch.nn.Module]:
+    """Give the layers of the networks a pipeline keeps in its inferences."""
+    parts = [getattr(pipeline, name, None) for name in ("_segmentation", "_embedding")]
+    kept = [value for part in parts if part is not None for value in vars(part).values()]
+    return [layer for model in kept if isinstance(model, torch.nn.Module) for layer in model.modules()]
 
 
 def _normal(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -52,7 +52,7 @@ class PyannoteDiarizer(Diarizer[PyannoteOptions]):
         env_prefix="PYANNOTE_",
         environment=hub.ENVIRONMENT,
     )
-    capabilities = Capabilities(cancel_s=2.5)
+    capabilities = Capabilities()
     Options = PyannoteOptions
     aliases: Mapping[str, str] = MappingProxyType({PUBLISHED: f"{PREFIX}{PUBLISHED}"})
 

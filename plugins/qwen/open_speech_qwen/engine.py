@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import importlib.util
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from open_speech_core.runtimes.torch import choose_device, import_torchaudio
+from open_speech_core.runtimes.torch import cancelled_by, choose_device, import_torchaudio
 
 import_torchaudio()
 
@@ -195,17 +195,10 @@ class QwenEngine(SynthesizerEngine):
         own = (self._model.generate_defaults or {}).get("max_new_tokens")
         return min(most, int(own)) if own else most
 
-    @contextlib.contextmanager
-    def _cancelled_by(self, context: Context) -> Iterator[None]:
-        """Look at each token, and at each layer of the codec, whether the caller has left: the library is not told."""
+    def _cancelled_by(self, context: Context) -> AbstractContextManager[None]:
+        """Look for each token, and at each layer of the codec, whether the caller has left."""
         codec = self._model.model.speech_tokenizer.model
-        watched = [self._model.model.talker, *codec.modules()]
-        hooks = [module.register_forward_pre_hook(lambda *_: context.check()) for module in watched]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
+        return cancelled_by(context, [self._model.model.talker, *codec.modules()])
 
 
 def _bound(call: Callable[..., Any], **bound: Any) -> Callable[..., Any]:

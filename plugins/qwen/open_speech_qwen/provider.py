@@ -69,7 +69,6 @@ class QwenSynthesizer(Synthesizer[QwenOptions]):
         environment=hub.ENVIRONMENT,
     )
     capabilities = Capabilities(
-        cancel_s=2.5,
         streaming=True,
         languages=tuple(LANGUAGES),
         speed_control=True,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from open_speech_core.providers import Context
 from open_speech_core.runtimes import onnx
 from open_speech_core.types import Float32
 
@@ -30,9 +31,9 @@ class VoiceEncoder:
     def __init__(self, weights: bytes, threads: int) -> None:
         self._session = onnx.open_small(weights, threads)
 
-    def voices(self, spectra: np.ndarray[Any, np.dtype[np.float32]]) -> Matrix:
-        """Give the voices, ``(n, 256)``, of power spectra, ``(n, frames, 201)``."""
-        return np.asarray(self._session.run(None, {"power": spectra})[0], np.float32)
+    def voices(self, spectra: np.ndarray[Any, np.dtype[np.float32]], context: Context) -> Matrix:
+        """Give the voices, ``(n, 256)``, of power spectra, ``(n, frames, 201)``. Raises ``Cancelled``."""
+        return np.asarray(onnx.run(self._session, {"power": spectra}, context)[0], np.float32)
 
 
 def power_spectra(samples: Float32) -> Matrix:

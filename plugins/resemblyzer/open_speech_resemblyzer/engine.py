@@ -50,7 +50,7 @@ class ResemblyzerEngine(DiarizerEngine):
 
     def warm_up(self) -> None:
         self._regions(np.zeros(RATE, np.float32), Context())
-        self._encoder.voices(windows_of(power_spectra(np.zeros(2 * RATE, np.float32)), 2.0))
+        self._encoder.voices(windows_of(power_spectra(np.zeros(2 * RATE, np.float32)), 2.0), Context())
 
     def diarize(self, request: DiarizeRequest, context: Context) -> Iterator[SpeakerTurn]:
         if request.audio.rate != RATE:
@@ -97,8 +97,7 @@ class ResemblyzerEngine(DiarizerEngine):
             context.check()
             windows = windows_of(power_spectra(_cut(samples, region) * level), region.seconds)
             for first in range(0, len(windows), BATCH):
-                context.check()
-                found.append(self._encoder.voices(windows[first : first + BATCH]))
+                found.append(self._encoder.voices(windows[first : first + BATCH], context))
             owners += [number] * len(windows)
             context.progress(region.end, spoken[-1].end)
         return spoken, np.concatenate(found), np.array(owners)

@@ -48,7 +48,7 @@ class ResemblyzerDiarizer(Diarizer[ResemblyzerOptions]):
         homepage="https://github.com/resemble-ai/Resemblyzer",
         env_prefix="RESEMBLYZER_",
     )
-    capabilities = Capabilities(weight="heavy", cancel_s=1.0)
+    capabilities = Capabilities(weight="heavy")
     Options = ResemblyzerOptions
 
     def models(self) -> tuple[Model, ...]:

@@ -37,7 +37,7 @@ class SileroDetector(Detector[NoOptions]):
         homepage="https://github.com/snakers4/silero-vad",
         env_prefix="SILERO_",
     )
-    capabilities = Capabilities(weight="light", cancel_s=0.5, streaming=True)
+    capabilities = Capabilities(weight="light", streaming=True)
 
     def models(self) -> tuple[Model, ...]:
         return (MODEL,)

@@ -14,7 +14,7 @@ import numpy as np
 from open_speech_core.audio import read
 from open_speech_core.errors import FeatureNotSupported, InvalidRequest, LoadFailed
 from open_speech_core.providers import Context, TranscriberEngine
-from open_speech_core.types import Float32, Info, LoadSpec, Segment, TokenLogprob, TranscribeRequest, Word
+from open_speech_core.types import CANCEL_S, Float32, Info, LoadSpec, Segment, TokenLogprob, TranscribeRequest, Word
 
 from .catalogue import RATE
 from .provider import REQUIRED, WhisperOptions, WhisperRequestOptions
@@ -117,6 +117,12 @@ class WhisperEngine(TranscriberEngine):
         self.max_concurrency = batch
         self.device = device
         self.compute_type = compute_type
+
+    @property
+    def cancel_s(self) -> float | None:
+        """Twice the longest call of the library so far, where that is long: of a large model, or on a slow machine."""
+        longest_s: float = 2 * self._model.model.longest_s
+        return longest_s if longest_s > CANCEL_S else None
 
     def transcribe(self, request: TranscribeRequest, context: Context) -> Iterator[Info | Segment]:
         if request.task == "translate" and not self._translates:

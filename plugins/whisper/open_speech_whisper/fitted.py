@@ -40,6 +40,7 @@ class FittedWhisperModel(WhisperModel):  # type: ignore[misc]
         """Of these, over the full window after the fitted one failed the guard."""
         self._fitted = fitted
         self._counting = threading.Lock()
+        self._alone = most_gathered == 1
         self.model = GatheredModel(self.model, most=most_gathered)
 
     def encode(self, features: Features) -> Window:
@@ -56,6 +57,9 @@ class FittedWhisperModel(WhisperModel):  # type: ignore[misc]
     ) -> Any:
         """Decode once; when that fails the guard, encode in full and go down the library's whole ladder."""
         window = encoder_output
+        if self._alone:
+            # Before the temperatures, which look for a cancel.
+            _ = window.encoded
         if not window.cut:
             self._count(again=False)
             return super().generate_with_fallback(window, prompt, tokenizer, options)

@@ -7,6 +7,7 @@ windows of one length saves a tenth of the time and makes both wait for the long
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -55,6 +56,8 @@ class GatheredModel:
         self._waiting: list[_Decode] = []
         self._gathering = threading.Lock()
         self._turn = threading.Lock()
+        self.longest_s = 0.0
+        """The longest call of the model so far, seconds: nothing stops one that has begun."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -62,7 +65,8 @@ class GatheredModel:
     def generate(self, window: Window, prompts: list[list[int]], **settings: Any) -> list[Any]:
         """Decode one window, perhaps with others; raise what the model raised."""
         if self._most == 1:
-            return list(self._model.generate(window.encoded, prompts, **settings))
+            encoded = window.encoded
+            return list(self._timed(self._model.generate, encoded, prompts, **settings))
         decode = _Decode(window, prompts[0], settings)
         with self._gathering:
             self._waiting.append(decode)
@@ -73,11 +77,22 @@ class GatheredModel:
 
     def detect_language(self, window: Window) -> Any:
         """Detect over the full window, as it was trained."""
-        return self._model.detect_language(window.in_full().encoded)
+        return self._timed(self._model.detect_language, window.in_full().encoded)
 
     def align(self, window: Window, *args: Any, **settings: Any) -> Any:
         """Find the times of words in one window."""
-        return self._model.align(window.encoded, *args, **settings)
+        return self._timed(self._model.align, window.encoded, *args, **settings)
+
+    def encode(self, features: Any, **settings: Any) -> Any:
+        """Encode features, as a ``StorageView``."""
+        return self._timed(self._model.encode, features, **settings)
+
+    def _timed(self, call: Callable[..., Any], *args: Any, **settings: Any) -> Any:
+        since = time.perf_counter()
+        try:
+            return call(*args, **settings)
+        finally:
+            self.longest_s = max(self.longest_s, time.perf_counter() - since)
 
     def _gathered(self, first: _Decode) -> list[_Decode]:
         """Take ``first`` and those who wait and may go with it."""
@@ -91,7 +106,7 @@ class GatheredModel:
         first = decodes[0]
         try:
             encoded = first.window.encoded if len(decodes) == 1 else self._encoded(decodes)
-            results = self._model.generate(encoded, [each.prompt for each in decodes], **first.settings)
+            results = self._timed(self._model.generate, encoded, [each.prompt for each in decodes], **first.settings)
         except Exception as error:  # fence: engine call, given to every caller
             for each in decodes:
                 each.fail(error)
@@ -108,7 +123,7 @@ class GatheredModel:
         batch = np.zeros((len(shown), shown[0].shape[0], frames), np.float32)
         for row, features in zip(batch, shown, strict=True):
             row[:, : features.shape[-1]] = features
-        return self._model.encode(ctranslate2.StorageView.from_array(batch))
+        return self.encode(ctranslate2.StorageView.from_array(batch))
 
 
 class _Decode:

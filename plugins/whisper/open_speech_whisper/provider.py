@@ -80,7 +80,7 @@ class WhisperTranscriber(Transcriber[WhisperOptions]):
         env_prefix="WHISPER_",
         environment=hub.ENVIRONMENT,
     )
-    capabilities = Capabilities(cancel_s=4.0, streaming=True, word_timestamps=True, translation=True, batch=True)
+    capabilities = Capabilities(streaming=True, word_timestamps=True, translation=True, batch=True)
     Options = WhisperOptions
     RequestOptions = WhisperRequestOptions
     aliases = ALIASES

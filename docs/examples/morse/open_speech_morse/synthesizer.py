@@ -32,7 +32,7 @@ class MorseFields(Struct, frozen=True, kw_only=True):
 
 class MorseSynthesizer(Synthesizer[MorseOptions]):
     info = INFO
-    capabilities = Capabilities(cancel_s=1.0, streaming=True, speed_control=True)
+    capabilities = Capabilities(streaming=True, speed_control=True)
     Options = MorseOptions
     RequestOptions = MorseFields
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 class MorseTranscriber(Transcriber[MorseOptions]):
     info = INFO
-    capabilities = Capabilities(cancel_s=1.0, streaming=True, word_timestamps=True)
+    capabilities = Capabilities(streaming=True, word_timestamps=True)
     Options = MorseOptions
 
     def models(self) -> tuple[Model, ...]:
