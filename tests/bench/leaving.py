@@ -7,6 +7,8 @@ import socket
 import time
 from collections.abc import Iterator
 
+from open_speech_core.types import CANCEL_S
+
 from . import estimates
 from .client import Client, Upload, form_headers, speech_body
 from .clips import PARAGRAPH, SENTENCE
