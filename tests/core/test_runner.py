@@ -177,6 +177,12 @@ def test_a_cancelled_call_ends_at_its_next_step(line: Line, when: str) -> None:
     assert isinstance(line.until_end()[-1], p.Done)
 
 
+def test_the_server_hears_what_an_engine_promises_here(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert line.load().loaded.cancel_s is None
+    monkeypatch.setattr(engine.EchoTranscriberEngine, "cancel_s", 7.5)
+    assert line.load().loaded.cancel_s == 7.5
+
+
 def test_a_call_that_is_cancelled_before_its_turn_never_reaches_the_engine(line: Line) -> None:
     line.load()
     line.send(p.Call(call=2, request=speech(2.0, step_ms=100), credit=100))

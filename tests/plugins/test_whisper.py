@@ -460,6 +460,21 @@ def test_a_caller_who_leaves_is_noticed_within_the_promise(engine: WhisperEngine
 
 
 @pytest.mark.model
+def test_a_slow_model_promises_twice_its_longest_call(engine: WhisperEngine, jfk: Float32) -> None:
+    transcribe(engine, jfk, word_timestamps=True)
+    model = engine._model.model
+    assert 0 < model.longest_s < 5
+    kept = model.longest_s
+    try:
+        model.longest_s = 0.4
+        assert engine.cancel_s is None
+        model.longest_s = 20.0
+        assert engine.cancel_s == 40.0
+    finally:
+        model.longest_s = kept
+
+
+@pytest.mark.model
 def test_float16_on_a_cpu_becomes_int8(source: Source, tmp_path: Path) -> None:
     spec = LoadSpec(model=model_of(TINY), path=source("transcriber").path, compute_type="float16", device="cpu")
     engine = make(tmp_path).load(spec)
