@@ -157,9 +157,7 @@ class Installs:
         if (job := self._jobs.find(job_id)) is None:
             raise JobNotFound("no install has this number")
         if (task := self._tasks.get(job_id)) is not None:
-            if not task.cancelling():
-                # Once: another would end the clearing away.
-                task.cancel()
+            _cancel_once(task)
             await asyncio.wait([task])
         return job
 
@@ -192,10 +190,10 @@ class Installs:
             await asyncio.to_thread(made.remove)
 
     async def close(self) -> None:
-        """End every install that runs."""
+        """End every install that runs; may be called again, also meanwhile."""
         tasks = [*self._tasks.values(), *self._leaving]
         for task in tasks:
-            task.cancel()
+            _cancel_once(task)
         if tasks:
             await asyncio.wait(tasks, timeout=END_S)
 
@@ -309,6 +307,12 @@ class Installs:
 
     def _redacted(self, text: str) -> str:
         return redact(text, self._environ, (self._place.providers, self._place.wheelhouse, self._place.models))
+
+
+def _cancel_once(task: asyncio.Task[None]) -> None:
+    """Cancel a task that was not: another cancel would end its clearing away."""
+    if not task.cancelling():
+        task.cancel()
 
 
 def _within(target: Target, made: Made) -> bool:
