@@ -8,12 +8,12 @@ import numpy as np
 
 from open_speech_core.hookspecs import hookimpl
 
-from .parts import broken_session
+from .parts import Whole, broken_session
 
 
-class Wrong:
+class Wrong(Whole):
     def __init__(self, session: Any) -> None:
-        self._session = session
+        super().__init__(session)
         self._held = np.empty(0, np.float32)
 
     def feed(self, samples: Any) -> Any:
@@ -24,9 +24,6 @@ class Wrong:
 
     def flush(self) -> Any:
         return ()
-
-    def close(self) -> None:
-        self._session.close()
 
 
 Broken = broken_session("processor", Wrong)

@@ -7,12 +7,12 @@ from typing import Any
 
 from open_speech_core.hookspecs import hookimpl
 
-from .parts import broken_session
+from .parts import Whole, broken_session
 
 
-class Wrong:
+class Wrong(Whole):
     def __init__(self, session: Any) -> None:
-        self._session = session
+        super().__init__(session)
         self._fed = 0
 
     def feed(self, samples: Any) -> Any:
@@ -22,9 +22,6 @@ class Wrong:
     def flush(self) -> Any:
         time.sleep(self._fed / 500_000)
         return self._session.flush()
-
-    def close(self) -> None:
-        self._session.close()
 
 
 Broken = broken_session("processor", Wrong)
